@@ -1,0 +1,49 @@
+"""Typed settings: what defines the data (saved inside the root) and how this machine runs (file + environment).
+
+`DataSettings` travel with the root and may not be contradicted; `RunSettings` are this process's own and
+change no result.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+FORMAT = 1
+"""Version of the root's format; `wxpipe migrate` leads from one to the next."""
+
+
+class Strict(BaseModel):
+    """Base of every configuration model: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(Strict):
+    """What every result in a root depends on."""
+
+    histograms: tuple[str, ...] = Field(
+        default=("24x20-exact",),
+        description="Grid CDFs that are kept, `<grid>x<bins>-<layout>`; the first one is the ground truth.",
+    )
+    clip_choice: Literal["even", "published"] = Field(
+        default="even", description="How the frames of a clip are chosen out of its window."
+    )
+
+
+class RunSettings(BaseSettings):
+    """How this process runs. Every field can be set as ``WXPIPE_<FIELD>`` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="WXPIPE_", frozen=True, extra="ignore")
+
+    root: str = Field(default="./wxpipe-root", description="The root: a folder or an s3:// URL.")
+    satellites: str = Field(default="", description="Folder of site satellite TOML files (may be empty).")
+    workers: int = Field(default=0, ge=0, description="Local Dask workers; 0 means one a core.")
+    worker_memory: str = Field(default="auto", description="Memory limit of a local Dask worker, e.g. 4GiB.")
+    window: int = Field(default=4, ge=1, description="Partitions in flight per worker thread.")
+    lease_seconds: float = Field(
+        default=60.0, gt=0, description="A lease whose heartbeat stands still for so long is taken over."
+    )
+    retries: int = Field(default=3, ge=0, description="How often a partition that asks to be retried is.")

@@ -1,0 +1,70 @@
+"""Reads a path by the name grammars of the satellites: which source, channel and time a raw file is of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from wxpipe.satellites.satellite import NameGrammar, Satellite
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a path says: a picture of one channel of one source at one time, in its slot."""
+
+    source: str
+    channel: str
+    time: datetime
+    slot: int
+
+
+@dataclass(frozen=True)
+class Unnamed:
+    """A path that names no picture of a configured source, and why not."""
+
+    kind: Literal["unparsed", "unconfigured"]
+    reason: str
+
+
+class NameReader:
+    """Reads paths by every grammar of every satellite, in order; the first that matches decides."""
+
+    def __init__(self, satellites: Iterable[Satellite]) -> None:
+        self._grammars = [
+            (satellite, grammar, re.compile(f"(?:^|/){grammar.pattern}$"))
+            for satellite in satellites
+            for grammar in satellite.names
+        ]
+
+    def read(self, path: str) -> Named | Unnamed:
+        """Reads one path, relative to the archive, with forward slashes."""
+        for satellite, grammar, pattern in self._grammars:
+            match = pattern.search(path)
+            if match is not None:
+                return _named(satellite, grammar, match.groupdict())
+        return Unnamed("unparsed", "no name grammar matches")
+
+
+def _named(satellite: Satellite, grammar: NameGrammar, groups: dict[str, str | None]) -> Named | Unnamed:
+    area = groups.get("area") or grammar.area
+    area = grammar.areas.get(area, area)
+    if area not in satellite.areas:
+        return Unnamed("unconfigured", f"area {area!r} of {satellite.name} is not configured")
+    channel = groups.get("channel") or grammar.channel
+    channel = grammar.channels.get(channel, channel)
+    if channel not in satellite.channels:
+        known = ", ".join(satellite.channels)
+        return Unnamed("unparsed", f"unknown channel {channel!r} of {satellite.name}; known: {known}")
+    spelled = groups.get("time") or ""
+    try:
+        when = datetime.strptime(spelled, grammar.time).replace(tzinfo=UTC)
+    except ValueError:
+        return Unnamed("unparsed", f"impossible time {spelled!r}; expected {grammar.time}")
+    try:
+        slot = satellite.axis.slot(when)
+    except ValueError as error:
+        return Unnamed("unparsed", f"time outside the life span of {satellite.name}: {error}")
+    return Named(f"{satellite.name}-{area}", channel, when, slot)

@@ -1,0 +1,162 @@
+"""A satellite as data: the typed form of one TOML file. It knows no files and no stores."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from wxpipe.config import Strict
+from wxpipe.satellites.slots import SlotAxis
+
+Band = Literal["ir", "ir2", "swir", "wv", "vis", "other"]
+"""The names that all satellites share; a channel without a counterpart is ``other``."""
+
+
+class Channel(Strict):
+    """One channel, by the satellite's own name."""
+
+    band: Band
+    required: bool = Field(default=True, description="Whether a frame needs it to be good.")
+    label: str = Field(default="", description="How the title bar spells it; empty: not in a title bar.")
+
+
+class Schedule(Strict):
+    """From a day on, the nominal observation times: every so many minutes after midnight UTC."""
+
+    since: date
+    every_minutes: int = Field(gt=0, le=1440)
+    offset_minutes: int = Field(default=0, ge=0)
+
+    def expects(self, minute_of_day: int) -> bool:
+        return (minute_of_day - self.offset_minutes) % self.every_minutes == 0
+
+
+class TitleBar(Strict):
+    """Text that the ground segment writes across the top rows of every picture."""
+
+    font: str
+    text: str = Field(description="Expected beginning; fields {channel} (its label) and {time:%Y...}.")
+
+
+class Area(Strict):
+    """The part of the Earth that a picture shows, and the shape of its pictures."""
+
+    name: str
+    rows: int = Field(gt=0, description="Height of the largest picture, in pixels.")
+    other_rows: tuple[int, ...] = Field(default=(), description="Smaller heights that occur too.")
+    columns: int = Field(gt=0)
+    title_rows: int = Field(default=0, ge=0, description="Rows at the top that show text, not the Earth.")
+    crop_rows: int = Field(default=0, ge=0, description="Rows cut off the top before reducing.")
+    reduce: tuple[int, int] = Field(description="Block (rows, columns) that becomes one reduced pixel.")
+    overlay_colour: tuple[int, int, int] | None = Field(
+        default=None, description="Colour of the lines drawn on the picture; none: nothing is drawn."
+    )
+    title_bar: TitleBar | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        usable = self.rows - self.crop_rows
+        if usable % self.reduce[0] or self.columns % self.reduce[1]:
+            raise ValueError(
+                f"area {self.name!r}: {usable} x {self.columns} pixels (rows - crop_rows x columns) are not a "
+                f"multiple of the reduction block {self.reduce}; change crop_rows or reduce"
+            )
+        if self.title_rows >= self.rows or self.crop_rows >= self.rows:
+            raise ValueError(f"area {self.name!r}: title_rows and crop_rows must be below rows = {self.rows}")
+        return self
+
+    @property
+    def reduced_shape(self) -> tuple[int, int]:
+        """(y_reduced, x_reduced) of the reduced picture."""
+        return (self.rows - self.crop_rows) // self.reduce[0], self.columns // self.reduce[1]
+
+    @property
+    def heights(self) -> tuple[int, ...]:
+        """All legal heights of a picture, the largest first."""
+        return (self.rows, *self.other_rows)
+
+
+class NameGrammar(Strict):
+    """How file names spell channel, area and time.
+
+    ``pattern`` is a regular expression for the end of the path, from a folder boundary on, with the named
+    groups ``channel``, ``area`` and ``time``; a group that is left out is fixed by the field of its name.
+    """
+
+    pattern: str
+    time: str = Field(default="%Y%m%d%H%M", description="strptime format of the time group.")
+    area: str = Field(default="", description="Area, where the pattern has no group for it.")
+    channel: str = Field(default="", description="Channel, where the pattern has no group for it.")
+    channels: dict[str, str] = Field(default_factory=dict, description="Spellings of channels: name in file = channel.")
+    areas: dict[str, str] = Field(default_factory=dict, description="Spellings of areas: name in file = area.")
+    unverified: bool = Field(default=False, description="Not yet checked against a real file.")
+
+
+class ClipWindow(Strict):
+    """Length of a clip; a satellite without one is frames only."""
+
+    frames: int = Field(default=20, gt=1)
+    hours: int = Field(default=6, gt=0)
+
+
+class Satellite(Strict):
+    """One satellite: everything that ingest and search need to know of it, and no code."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_]*$")
+    title: str
+    imagery: str = Field(default="", description="Whom to name as the source of the imagery.")
+    first_day: date
+    last_day: date = Field(description="Last planned day: the slot axis ends with it.")
+    cadence_minutes: int = Field(gt=0, le=1440)
+    schedule: tuple[Schedule, ...] = ()
+    channels: dict[str, Channel]
+    areas: dict[str, Area]
+    names: tuple[NameGrammar, ...]
+    clip: ClipWindow | None = Field(default=None, description="Absent: frames only, too slow for clips.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if 1440 % self.cadence_minutes:
+            raise ValueError(f"cadence_minutes = {self.cadence_minutes} does not divide a day of 1440 minutes")
+        if self.last_day < self.first_day:
+            raise ValueError(f"last_day {self.last_day} is before first_day {self.first_day}")
+        for entry in self.schedule:
+            if entry.every_minutes % self.cadence_minutes:
+                raise ValueError(
+                    f"schedule since {entry.since}: every_minutes = {entry.every_minutes} is not a multiple of "
+                    f"cadence_minutes = {self.cadence_minutes}"
+                )
+        if not any(channel.required for channel in self.channels.values()):
+            raise ValueError("at least one channel must be required, or no frame could ever be called good")
+        return self
+
+    @cached_property
+    def axis(self) -> SlotAxis:
+        """The slot axis, from the first to the last planned day."""
+        first = datetime.combine(self.first_day, time(), UTC)
+        days = (self.last_day - self.first_day).days + 1
+        return SlotAxis(first, timedelta(minutes=self.cadence_minutes), days * (1440 // self.cadence_minutes))
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        return tuple(self.channels)
+
+    @property
+    def required(self) -> tuple[bool, ...]:
+        return tuple(channel.required for channel in self.channels.values())
+
+    def expects(self, when: datetime) -> bool:
+        """Whether the dated schedule expects an observation at this nominal time."""
+        current = [entry for entry in self.schedule if entry.since <= when.date()]
+        if not current:
+            return not self.schedule
+        return max(current, key=lambda entry: entry.since).expects(when.hour * 60 + when.minute)
+
+    @property
+    def window_slots(self) -> int:
+        """Nominal slots of a clip's window, both ends included; 0 for a satellite that is frames only."""
+        return 0 if self.clip is None else math.floor(self.clip.hours * 60 / self.cadence_minutes) + 1

@@ -1,0 +1,154 @@
+"""Leases: who may write a source-month now. Numbered objects, a heartbeat, and an epoch that a ghost can look up.
+
+Epoch n of a key is the object ``leases/<key>/<n>.json``, taken by put-if-absent. Its holder rewrites
+``<n>.beat`` and, at the end, writes ``<n>.done``. A lease is free to take when it is done, when its process is known
+to be dead (same host), or when its heartbeat did not change for a while *by the clock of who waits*: clocks of two
+hosts are never compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wxpipe.errors import LeaseLostError, NotFoundError, Retry
+from wxpipe.store.objects import Objects
+
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A held epoch of a key."""
+
+    key: str
+    epoch: int
+
+
+class Leases:
+    """Takes, beats, checks and gives back leases."""
+
+    def __init__(self, objects: Objects, seconds: float = 60.0) -> None:
+        self._objects = objects
+        self._seconds = seconds
+
+    def latest(self, key: str) -> int:
+        """The highest epoch of a key that was ever taken; 0 if none was."""
+        names = self._objects.names(f"leases/{key}")
+        return max((int(n.removesuffix(".json")) for n in names if n.endswith(".json")), default=0)
+
+    def try_acquire(self, key: str) -> Lease | None:
+        """The lease, or None where another run holds it and looks alive."""
+        latest = self.latest(key)
+        if latest and not (self._is_done(key, latest) or self._is_dead(key, latest)):
+            return None
+        return self._take(key, latest + 1)
+
+    def acquire(self, key: str, waiting: Callable[[str], None] | None = None) -> Lease:
+        """Waits until the lease is free, done, or its heartbeat has stood still for too long."""
+        seen: tuple[int, bytes] | None = None
+        since = time.monotonic()
+        while True:
+            lease = self.try_acquire(key)
+            if lease is not None:
+                return lease
+            latest = self.latest(key)
+            beat = (latest, self._beat(key, latest))
+            if beat != seen:
+                seen, since = beat, time.monotonic()
+                if waiting is not None:
+                    waiting(self._holder(key, latest))
+            elif time.monotonic() - since > self._seconds:
+                taken = self._take(key, latest + 1)
+                if taken is not None:
+                    return taken
+            time.sleep(POLL_SECONDS)
+
+    def check(self, lease: Lease) -> None:
+        """Raises LeaseLostError when a newer epoch was taken: whoever holds this one must not write."""
+        latest = self.latest(lease.key)
+        if latest != lease.epoch:
+            raise LeaseLostError(
+                f"lease {lease.key}: epoch {lease.epoch} was taken over by epoch {latest}; nothing was written"
+            )
+
+    def beat(self, lease: Lease, count: int) -> None:
+        self._objects.put(f"leases/{lease.key}/{lease.epoch:08d}.beat", str(count).encode())
+
+    def release(self, lease: Lease) -> None:
+        self._objects.put(f"leases/{lease.key}/{lease.epoch:08d}.done", b"")
+
+    def _take(self, key: str, epoch: int) -> Lease | None:
+        data = json.dumps({"host": socket.gethostname(), "process": os.getpid(), "started": _started(os.getpid())})
+        if not self._objects.put_if_absent(f"leases/{key}/{epoch:08d}.json", data.encode()):
+            return None
+        return Lease(key, epoch)
+
+    def _is_done(self, key: str, epoch: int) -> bool:
+        return self._objects.exists(f"leases/{key}/{epoch:08d}.done")
+
+    def _is_dead(self, key: str, epoch: int) -> bool:
+        """Whether the holder is a process of this host that no longer runs."""
+        try:
+            holder = json.loads(self._objects.get(f"leases/{key}/{epoch:08d}.json"))
+        except NotFoundError:
+            return True
+        if holder["host"] != socket.gethostname():
+            return False
+        return bool(holder["started"]) and _started(holder["process"]) != holder["started"]
+
+    def _beat(self, key: str, epoch: int) -> bytes:
+        try:
+            return self._objects.get(f"leases/{key}/{epoch:08d}.beat")
+        except NotFoundError:
+            return b""
+
+    def _holder(self, key: str, epoch: int) -> str:
+        try:
+            holder = json.loads(self._objects.get(f"leases/{key}/{epoch:08d}.json"))
+        except NotFoundError:
+            return "unknown"
+        return f"process {holder['process']} on {holder['host']}"
+
+
+class Heartbeat:
+    """Beats a lease from a thread while a ``with`` block runs, and gives it back at the end."""
+
+    def __init__(self, leases: Leases, lease: Lease, every: float) -> None:
+        self._leases, self._lease, self._every = leases, lease, every
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"lease {lease.key}", daemon=True)
+
+    def __enter__(self) -> Lease:
+        self._thread.start()
+        return self._lease
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._leases.latest(self._lease.key) == self._lease.epoch:
+            self._leases.release(self._lease)
+
+    def _run(self) -> None:
+        count = 0
+        while not self._stop.wait(self._every):
+            count += 1
+            try:
+                self._leases.beat(self._lease, count)
+            except (OSError, Retry):
+                continue  # the next beat may get through; if none does, the lease is lost, as it should be
+
+
+def _started(process: int) -> str:
+    """Start time of a process of this host in clock ticks, or '' if it does not run (or cannot be told)."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    except (OSError, IndexError):
+        return ""
+    return "" if fields[0] == "Z" else fields[19]

@@ -1,0 +1,64 @@
+"""What was put aside, and why: one object a stage, source and day. Nothing that came is ever just dropped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Literal
+
+from wxpipe.errors import NotFoundError
+from wxpipe.store.objects import Objects
+
+
+@dataclass(frozen=True, order=True)
+class Record:
+    """One input that is not in the store, or is there with a doubt.
+
+    ``kind`` is ``quarantined`` (unusable), ``suspect`` (stored, doubtful) or ``duplicate`` (a better file of the
+    same slot and channel was taken).
+    """
+
+    path: str
+    reason: str
+    expected: str = ""
+    found: str = ""
+    kind: Literal["quarantined", "suspect", "duplicate"] = "quarantined"
+    channel: str = ""
+    slot: int = -1
+    digest: str = ""
+
+
+class QuarantineStore:
+    """Records by stage, source and day."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def replace(self, stage: str, source: str, day: date, records: Sequence[Record]) -> None:
+        """Writes the day's records anew; a day without any has no object."""
+        key = f"quarantine/{stage}/{source}/{day}.json"
+        if records:
+            data = json.dumps([asdict(record) for record in sorted(records)], indent=1, ensure_ascii=False)
+            self._objects.put(key, data.encode())
+        elif self._objects.exists(key):
+            self._objects.delete(key)
+
+    def get(self, stage: str, source: str, day: date) -> list[Record]:
+        try:
+            data = self._objects.get(f"quarantine/{stage}/{source}/{day}.json")
+        except NotFoundError:
+            return []
+        return [Record(**item) for item in json.loads(data)]
+
+    def all(self, source: str | None = None) -> Iterator[tuple[str, str, date, Record]]:
+        """(stage, source, day, record) of everything that was put aside, in order."""
+        for stage in self._objects.names("quarantine"):
+            for name in self._objects.names(f"quarantine/{stage}"):
+                if source is not None and name != source:
+                    continue
+                for file in self._objects.names(f"quarantine/{stage}/{name}"):
+                    day = date.fromisoformat(file.removesuffix(".json"))
+                    for record in self.get(stage, name, day):
+                        yield stage, name, day, record

@@ -1,0 +1,86 @@
+"""The types that every stage of the pipeline is made of, and the fingerprint that tells whether a result is stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal, Protocol
+
+from wxpipe.store.leases import Lease
+from wxpipe.store.quarantine import Record
+from wxpipe.store.root import Root
+
+Trigger = Literal["by day", "on request", "single-handed"]
+
+
+@dataclass(frozen=True, order=True)
+class Partition:
+    """The piece that a stage does at once: a source and a UTC day, or a named thing (``source`` is then empty)."""
+
+    source: str
+    day: date | None = None
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.source}/{self.day}" if self.day is not None else self.name
+
+    @property
+    def lease_key(self) -> str:
+        """What a run holds while it writes this: the source-month, or the named thing."""
+        return f"{self.source}/{self.day:%Y-%m}" if self.day is not None else self.name
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of one partition came to: small, never arrays.
+
+    Attributes:
+        output: digest of what was made, as read back.
+        inputs: digest of the raw content, where the stage can tell it.
+        records: what was put aside or doubted, with reasons.
+    """
+
+    counts: Mapping[str, int]
+    output: str
+    inputs: str = ""
+    records: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage works in: the root, the archive (only `scan` and `ingest` need it), and the range asked for."""
+
+    root: Root
+    archive: str = ""
+    lease: Lease | None = None
+    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
+class Stage(Protocol):
+    """A step of the pipeline. ``run`` is a plain function of its partition: no Prefect, no Dask."""
+
+    name: str
+    trigger: Trigger
+    needs: tuple[str, ...]
+
+    def partitions(self, context: Context) -> Iterable[Partition]:
+        """Everything this stage could do now, given what earlier stages have done."""
+
+    def fingerprint(self, partition: Partition, context: Context) -> str:
+        """Digest of the inputs' digests, the parameters, and the version of this stage's contract."""
+
+    def prepare(self, partitions: list[Partition], context: Context) -> None:
+        """What must happen once, in the runner, before these partitions go to workers."""
+
+    def run(self, partition: Partition, context: Context) -> Outcome:
+        """Makes the result, reads it back, and says what came of it."""
+
+
+def fingerprint_of(**parts: object) -> str:
+    """Digest of named JSON values, independent of their order."""
+    text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
