@@ -66,7 +66,11 @@ def load_satellites(site: str | Path | None = None) -> dict[str, Satellite]:
         raise UsageError(f"satellites {site}: no such file or folder")
     files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
     for file in files:
-        satellite = parse_satellite(file.read_text("utf-8"), str(file))
+        try:
+            text = file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file}: cannot be read: {error}") from error
+        satellite = parse_satellite(text, str(file))
         found[satellite.name] = satellite
     return found
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from wxpipe.satellites.satellite import NameGrammar, Satellite
+from wxpipe.satellites.slots import SlotAxis
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,16 @@ class NameReader:
     """Reads paths by every grammar of every satellite, in order; the first that matches decides."""
 
     def __init__(self, satellites: Iterable[Satellite]) -> None:
+        satellites = list(satellites)
+        self._axes = {f"{s.name}-{area}": s.axis for s in satellites for area in s.areas}
         self._grammars = [
-            (satellite, grammar, re.compile(f"(?:^|/){grammar.pattern}$"))
+            (satellite, grammar, re.compile(rf"(?:^|/)(?:{grammar.pattern})\Z"))
             for satellite in satellites
             for grammar in satellite.names
         ]
+
+    def axis(self, source: str) -> SlotAxis:
+        return self._axes[source]
 
     def read(self, path: str) -> Named | Unnamed:
         """Reads one path, relative to the archive, with forward slashes."""

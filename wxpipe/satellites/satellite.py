@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from wxpipe.config import Strict
 from wxpipe.satellites.slots import SlotAxis
@@ -60,6 +61,8 @@ class Area(Strict):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         usable = self.rows - self.crop_rows
+        if min(self.reduce) < 1:
+            raise ValueError(f"area {self.name!r}: reduce = {self.reduce} must be at least 1 x 1")
         if usable % self.reduce[0] or self.columns % self.reduce[1]:
             raise ValueError(
                 f"area {self.name!r}: {usable} x {self.columns} pixels (rows - crop_rows x columns) are not a "
@@ -67,6 +70,8 @@ class Area(Strict):
             )
         if self.title_rows >= self.rows or self.crop_rows >= self.rows:
             raise ValueError(f"area {self.name!r}: title_rows and crop_rows must be below rows = {self.rows}")
+        if any(not 0 < rows < self.rows for rows in self.other_rows):
+            raise ValueError(f"area {self.name!r}: other_rows = {self.other_rows} must be below rows = {self.rows}")
         return self
 
     @property
@@ -94,6 +99,17 @@ class NameGrammar(Strict):
     channels: dict[str, str] = Field(default_factory=dict, description="Spellings of channels: name in file = channel.")
     areas: dict[str, str] = Field(default_factory=dict, description="Spellings of areas: name in file = area.")
     unverified: bool = Field(default=False, description="Not yet checked against a real file.")
+
+    @field_validator("pattern")
+    @classmethod
+    def _readable(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(f"(?:{pattern})").groupindex
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+        if "time" not in groups:
+            raise ValueError(f"{pattern!r} has no group (?P<time>...), and a picture needs a time")
+        return pattern
 
 
 class ClipWindow(Strict):
@@ -130,6 +146,14 @@ class Satellite(Strict):
                     f"schedule since {entry.since}: every_minutes = {entry.every_minutes} is not a multiple of "
                     f"cadence_minutes = {self.cadence_minutes}"
                 )
+            if entry.offset_minutes % self.cadence_minutes:
+                raise ValueError(
+                    f"schedule since {entry.since}: offset_minutes = {entry.offset_minutes} is not a multiple of "
+                    f"cadence_minutes = {self.cadence_minutes}; no slot would ever be expected"
+                )
+        for area in self.areas:
+            if not re.fullmatch(r"[A-Za-z0-9_]+", area):
+                raise ValueError(f"area {area!r}: expected letters, digits and _; the name is a part of paths")
         if not any(channel.required for channel in self.channels.values()):
             raise ValueError("at least one channel must be required, or no frame could ever be called good")
         return self

@@ -33,6 +33,7 @@ class SlotAxis:
             raise ValueError(f"time {when.isoformat()} has no time zone; wxpipe's times are UTC")
         slot = (2 * (when - self.first) + self.cadence) // (2 * self.cadence)
         if not 0 <= slot < self.count:
+            when = when.astimezone(UTC)
             raise ValueError(f"{when:%Y-%m-%dT%H:%MZ} lies outside {self.first:%Y-%m-%d} to {self.last_day}")
         return slot
 

@@ -106,15 +106,19 @@ class FrameStore:
     # --- writing ---------------------------------------------------------------------------------------------
 
     def encode_picture(self, picture: UInt8) -> bytes:
-        """One chunk of ``picture`` out of uint8 (rows, x); a lower picture is padded with zeros below."""
+        """One chunk of ``picture`` out of uint8 (rows, x); a lower picture is padded with zeros below.
+
+        Raises:
+            WxpipeError: the picture is higher than the array's, not as wide, or of another type.
+        """
         spec = self.specs["picture"]
-        full = picture if picture.shape == spec.chunk[2:] else np.zeros(spec.chunk[2:], np.uint8)
-        full[: picture.shape[0]] = picture
-        return encode_chunk(spec, full.reshape(spec.chunk))
+        missing = spec.chunk[2] - picture.shape[0]
+        full = np.pad(picture, ((0, missing), (0, 0))) if missing > 0 else picture
+        return encode_chunk(spec, full[np.newaxis, np.newaxis])
 
     def encode_reduced(self, reduced: UInt8) -> bytes:
         spec = self.specs["reduced"]
-        return encode_chunk(spec, reduced.reshape(spec.chunk))
+        return encode_chunk(spec, reduced[np.newaxis, np.newaxis])
 
     def write_day(self, day: date, frames: DayFrames) -> None:
         """Writes every shard of a day, pictures first and statuses last."""
@@ -151,8 +155,10 @@ class FrameStore:
 
     def layers(self) -> dict[int, Mask]:
         """Every registered layer by its id."""
-        names = self.root.objects.names(f"{self.folder}/overlay/c")
-        return {number: self.layer(number) for number in sorted(map(int, names))}
+        return {number: self.layer(number) for number in self.layer_ids()}
+
+    def layer_ids(self) -> list[int]:
+        return sorted(map(int, self.root.objects.names(f"{self.folder}/overlay/c")))
 
     def day(self, name: str, day: date) -> npt.NDArray[Any]:
         """One day of a small array (``status``, ``layer``, ``rows``, ``time_observed``): (slot, channel)."""
@@ -214,9 +220,10 @@ class FrameStore:
 def frame_store(root: Root, source: Source | str) -> FrameStore:
     """The frame store of a source, opened once a process."""
     found = source if isinstance(source, Source) else root.source(source)
-    if found.id not in root.frame_stores:
-        root.frame_stores[found.id] = FrameStore(root, found)
-    store: FrameStore = root.frame_stores[found.id]
+    key = ("frames", found.id)
+    if key not in root.memo:
+        root.memo[key] = FrameStore(root, found)
+    store: FrameStore = root.memo[key]
     return store
 
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from wxpipe.errors import LeaseLostError, NotFoundError, Retry
@@ -85,8 +86,13 @@ class Leases:
         self._objects.put(f"leases/{lease.key}/{lease.epoch:08d}.done", b"")
 
     def _take(self, key: str, epoch: int) -> Lease | None:
-        data = json.dumps({"host": socket.gethostname(), "process": os.getpid(), "started": _started(os.getpid())})
-        if not self._objects.put_if_absent(f"leases/{key}/{epoch:08d}.json", data.encode()):
+        holder = {
+            "host": socket.gethostname(),
+            "processes": _process_space(),
+            "process": os.getpid(),
+            "started": _started(os.getpid()),
+        }
+        if not self._objects.put_if_absent(f"leases/{key}/{epoch:08d}.json", json.dumps(holder).encode()):
             return None
         return Lease(key, epoch)
 
@@ -94,12 +100,12 @@ class Leases:
         return self._objects.exists(f"leases/{key}/{epoch:08d}.done")
 
     def _is_dead(self, key: str, epoch: int) -> bool:
-        """Whether the holder is a process of this host that no longer runs."""
+        """Whether the holder is a process that this one could see, and that no longer runs."""
         try:
             holder = json.loads(self._objects.get(f"leases/{key}/{epoch:08d}.json"))
         except NotFoundError:
             return True
-        if holder["host"] != socket.gethostname():
+        if holder["host"] != socket.gethostname() or holder.get("processes") != _process_space():
             return False
         return bool(holder["started"]) and _started(holder["process"]) != holder["started"]
 
@@ -143,6 +149,16 @@ class Heartbeat:
                 self._leases.beat(self._lease, count)
             except (OSError, Retry):
                 continue  # the next beat may get through; if none does, the lease is lost, as it should be
+
+
+@cache
+def _process_space() -> str:
+    """What process numbers are told apart by: this boot and this container; '' where that cannot be told."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
 
 
 def _started(process: int) -> str:

@@ -70,6 +70,8 @@ class Ledger:
 
     def entries(self, stage: str) -> dict[str, Entry]:
         """All entries of a stage, by partition key."""
+        if stage in self._loaded:
+            return dict(self._loaded[stage])
         keys = sorted(info.key for info in self._objects.walk(f"ledger/{stage}"))
         with ThreadPoolExecutor(8) as pool:
             found = pool.map(lambda key: _parse(self._objects.get(key), key), keys)

@@ -7,16 +7,20 @@ then the rename, then the folder are synced. What the objects mean is the busine
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from wxpipe.errors import NotFoundError, Retry, UsageError
+from wxpipe.errors import NotFoundError, RefusedError, Retry, UsageError
 from wxpipe.store.writepoints import write_point
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
 
 PARTIAL = ".partial"
 """Ending of a file that is being written; a killed writer leaves it behind, and no reader looks at it."""
@@ -51,8 +55,13 @@ class Objects(ABC):
     def _put_if_absent(self, key: str, data: bytes) -> bool: ...
 
     @abstractmethod
-    def walk(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Every object below a folder, in no particular order."""
+    def walk(self, prefix: str = "", on_error: Callable[[str, OSError], None] | None = None) -> Iterator[ObjectInfo]:
+        """Every object below a folder, in no particular order.
+
+        A folder or file that cannot be looked at is told to ``on_error`` with its key, and passed over; without
+        ``on_error`` the error is raised. A folder that several paths lead to is listed once: by its own path
+        where it has one below this folder, else by the first link in alphabetical order.
+        """
 
     @abstractmethod
     def names(self, prefix: str = "") -> list[str]:
@@ -132,21 +141,37 @@ class LocalObjects(Objects):
             raise
         return partial
 
-    def walk(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        stack = [self.folder / prefix if prefix else self.folder]
+    def walk(self, prefix: str = "", on_error: Callable[[str, OSError], None] | None = None) -> Iterator[ObjectInfo]:
+        folders, links = [str(self.folder / prefix) if prefix else self.url], list[str]()
+        seen: set[tuple[int, int]] = set()
         start = len(self.url) + 1
-        while stack:
+        while folders or links:
+            folder = folders.pop() if folders else heapq.heappop(links)
             try:
-                entries = os.scandir(stack.pop())
+                status = os.stat(folder)
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                entries = os.scandir(folder)
             except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                _tell(on_error, folder[start:], error)
                 continue
             with entries:
                 for entry in entries:
-                    if entry.is_dir():
-                        stack.append(Path(entry.path))
-                    elif not entry.name.endswith(PARTIAL):
-                        stat = entry.stat()
-                        yield ObjectInfo(entry.path[start:], stat.st_size, str(stat.st_mtime_ns))
+                    try:
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(entry.path)
+                        elif entry.is_dir():
+                            heapq.heappush(links, entry.path)
+                        elif not entry.name.endswith(PARTIAL):
+                            status = entry.stat()
+                            yield ObjectInfo(entry.path[start:], status.st_size, str(status.st_mtime_ns))
+                    except OSError as error:
+                        if isinstance(error, FileNotFoundError) and not entry.is_symlink():
+                            continue  # removed since the folder was read
+                        _tell(on_error, entry.path[start:], error)
 
     def names(self, prefix: str = "") -> list[str]:
         try:
@@ -163,60 +188,73 @@ class RemoteObjects(Objects):
     """Objects in an S3 bucket; credentials come from the environment or the provider chain."""
 
     def __init__(self, url: str) -> None:
-        from obstore.store import S3Store
-
         self.url = url.rstrip("/")
-        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-        options: dict[str, Any] = {"allow_http": True} if endpoint.startswith("http://") else {}
-        self._store = S3Store.from_url(self.url, client_options=options or None)  # type: ignore[arg-type]
+        self._store = open_s3(self.url)
 
     def get(self, key: str) -> bytes:
-        try:
+        with self._steering("read", key):
             return bytes(self._store.get(key).bytes())
-        except FileNotFoundError as error:
-            raise NotFoundError(f"{self.url}/{key}: no such object") from error
-        except OSError as error:
-            raise Retry(f"{self.url}/{key}: read failed: {error}") from error
 
     def exists(self, key: str) -> bool:
         try:
-            self._store.head(key)
-        except FileNotFoundError:
+            with self._steering("read", key):
+                self._store.head(key)
+        except NotFoundError:
             return False
-        except OSError as error:
-            raise Retry(f"{self.url}/{key}: read failed: {error}") from error
         return True
 
     def _put(self, key: str, data: bytes) -> None:
-        try:
+        with self._steering("write", key):
             self._store.put(key, data)
-        except OSError as error:
-            raise Retry(f"{self.url}/{key}: write failed: {error}") from error
 
     def _put_if_absent(self, key: str, data: bytes) -> bool:
         from obstore.exceptions import AlreadyExistsError
 
-        try:
-            self._store.put(key, data, mode="create")
-        except AlreadyExistsError:
-            return False
-        except OSError as error:
-            raise Retry(f"{self.url}/{key}: write failed: {error}") from error
+        with self._steering("write", key):
+            try:
+                self._store.put(key, data, mode="create")
+            except AlreadyExistsError:
+                return False
         return True
 
-    def walk(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        for batch in self._store.list(prefix.rstrip("/") + "/" if prefix else None):
-            for item in batch:
-                yield ObjectInfo(item["path"], item["size"], str(item["e_tag"]))
+    def walk(self, prefix: str = "", on_error: Callable[[str, OSError], None] | None = None) -> Iterator[ObjectInfo]:
+        with self._steering("list", prefix):
+            for batch in self._store.list(prefix.rstrip("/") + "/" if prefix else None):
+                for item in batch:
+                    yield ObjectInfo(item["path"], item["size"], str(item["e_tag"]))
 
     def names(self, prefix: str = "") -> list[str]:
-        found = self._store.list_with_delimiter(prefix.rstrip("/") + "/" if prefix else None)
+        with self._steering("list", prefix):
+            found = self._store.list_with_delimiter(prefix.rstrip("/") + "/" if prefix else None)
         folders = [path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"]]
         return sorted([*folders, *(item["path"].rsplit("/", 1)[-1] for item in found["objects"])])
 
     def delete(self, key: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(NotFoundError), self._steering("delete", key):
             self._store.delete(key)
+
+    @contextlib.contextmanager
+    def _steering(self, action: str, key: str) -> Iterator[None]:
+        """Turns the client's errors into those that are the policy."""
+        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+        try:
+            yield
+        except FileNotFoundError as error:
+            what = "bucket" if action == "write" else "object"
+            raise NotFoundError(f"{self.url}/{key}: no such {what}") from error
+        except (PermissionError, PermissionDeniedError, UnauthenticatedError) as error:
+            raise RefusedError(f"{self.url}/{key}: {action} was refused, check the credentials: {error}") from error
+        except (OSError, BaseError) as error:
+            raise Retry(f"{self.url}/{key}: {action} failed: {error}") from error
+
+
+def open_s3(url: str) -> S3Store:
+    """An S3 client for a URL, configured by the environment; plain http only where the endpoint says so."""
+    from obstore.store import S3Store
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    return S3Store.from_url(url, client_options={"allow_http": True} if endpoint.startswith("http://") else None)
 
 
 def open_objects(url: str) -> Objects:
@@ -232,6 +270,12 @@ def open_objects(url: str) -> Objects:
     if "://" in url:
         raise UsageError(f"{url}: expected a folder, file:// or s3://")
     return LocalObjects(url)
+
+
+def _tell(on_error: Callable[[str, OSError], None] | None, key: str, error: OSError) -> None:
+    if on_error is None:
+        raise error
+    on_error(key, error)
 
 
 def _make_folder(folder: Path) -> None:

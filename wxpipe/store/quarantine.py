@@ -41,7 +41,7 @@ class QuarantineStore:
         key = f"quarantine/{stage}/{source}/{day}.json"
         if records:
             data = json.dumps([asdict(record) for record in sorted(records)], indent=1, ensure_ascii=False)
-            self._objects.put(key, data.encode())
+            self._objects.put(key, data.encode("utf-8", "surrogatepass"))
         elif self._objects.exists(key):
             self._objects.delete(key)
 

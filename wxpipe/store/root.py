@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -15,7 +14,7 @@ from wxpipe.satellites.catalog import Source, find_source
 from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.leases import Leases
 from wxpipe.store.ledger import Ledger
-from wxpipe.store.objects import LocalObjects, Objects, open_objects
+from wxpipe.store.objects import LocalObjects, Objects, open_objects, open_s3
 from wxpipe.store.quarantine import QuarantineStore
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ class Root:
         self.ledger = Ledger(self.objects)
         self.quarantine = QuarantineStore(self.objects)
         self.leases = Leases(self.objects, RunSettings().lease_seconds)
+        self.memo: dict[tuple[str, ...], Any] = {}
+        """What has been opened or read of this root, for as long as this object lives; a scan clears it."""
         self._read_settings()
 
     def __reduce__(self) -> tuple[type[Root], tuple[str]]:
@@ -52,6 +53,8 @@ class Root:
             raise NotFoundError(
                 f"{self.url} is not a wxpipe root (it has no {SETTINGS}); `wxpipe backfill` makes one"
             ) from error
+        except ValueError as error:
+            raise WxpipeError(f"{self.url}/{SETTINGS} is damaged: {error}") from error
         if document.get("format") != FORMAT:
             raise RefusedError(
                 f"{self.url} has format {document.get('format')}, this version reads {FORMAT}; use `wxpipe migrate`"
@@ -105,15 +108,9 @@ class Root:
         """A folder of the root as a store that zarr and xarray open."""
         if isinstance(self.objects, LocalObjects):
             return str(self.objects.path(folder))
-        from obstore.store import S3Store
         from zarr.storage import ObjectStore
 
-        return ObjectStore(S3Store.from_url(f"{self.url}/{folder}"), read_only=True)
-
-    @cached_property
-    def frame_stores(self) -> dict[str, Any]:
-        """Frame stores that this process has opened, by source (see `wxpipe.store.frames.frame_store`)."""
-        return {}
+        return ObjectStore(open_s3(f"{self.url}/{folder}"), read_only=True)
 
 
 def init_root(url: str, settings: DataSettings | None = None) -> Root:
@@ -165,8 +162,7 @@ def _document(settings: DataSettings, satellites: Mapping[str, Satellite]) -> by
         "format": FORMAT,
         "data": settings.model_dump(mode="json"),
         "satellites": {
-            name: s.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-            for name, s in sorted(satellites.items())
+            name: satellite.model_dump(mode="json", exclude_none=True) for name, satellite in sorted(satellites.items())
         },
     }
     return tomli_w.dumps(document).encode()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from wxpipe.store.leases import Lease
 from wxpipe.store.quarantine import Record
 from wxpipe.store.root import Root
 
-Trigger = Literal["by day", "on request", "single-handed"]
+Trigger = Literal["every run", "by day", "on request", "single-handed"]
 
 
 @dataclass(frozen=True, order=True)
@@ -50,6 +50,10 @@ class Outcome:
     records: tuple[Record, ...] = ()
 
 
+def ignore_progress(count: int) -> None:
+    """Tells nobody."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a stage works in: the root, the archive (only `scan` and `ingest` need it), and the range asked for."""
@@ -57,7 +61,16 @@ class Context:
     root: Root
     archive: str = ""
     lease: Lease | None = None
-    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    progress: Callable[[int], None] = ignore_progress
+    mapper: Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]] = map
+    """How a stage that runs as one partition spreads its blocks: `map` here, Dask workers in a cluster."""
+
+
+def done_partitions(context: Context, stage: str) -> list[Partition]:
+    """The source-days that a stage has done, in order: what the stages after it can start from."""
+    keys = sorted(key for key, entry in context.root.ledger.entries(stage).items() if entry.state == "done")
+    return [Partition(source, date.fromisoformat(day)) for source, _, day in (key.partition("/") for key in keys)]
 
 
 class Stage(Protocol):
@@ -83,4 +96,4 @@ class Stage(Protocol):
 def fingerprint_of(**parts: object) -> str:
     """Digest of named JSON values, independent of their order."""
     text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,52 @@
+"""Fixtures that every room's tests share."""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_archive() -> Path:
+    """Folder of real imagery: ``coms/``, ``coms_events/``, ``coms_reduced/``, ``expected/`` and the others."""
+    folder = os.environ.get("WXPIPE_REAL_ARCHIVE")
+    if not folder:
+        pytest.skip("WXPIPE_REAL_ARCHIVE is not set: it names the folder of real imagery, that holds coms/")
+    path = Path(folder).resolve()
+    if not (path / "coms").is_dir():
+        pytest.fail(f"WXPIPE_REAL_ARCHIVE names {path}, which has no folder coms/")
+    return path
+
+
+WORD = (1 << 64) - 1
+
+
+def _splitmix64(seed: int, index: int) -> int:
+    """SplitMix64 in Python's integers, which have no width to overflow and no library to change."""
+    z = (seed + (index + 1) * 0x9E3779B97F4A7C15) & WORD
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & WORD
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & WORD
+    return z ^ (z >> 31)
+
+
+def _uniform(seed: int, index: int, bound: float) -> float:
+    """The draw as a float32 (rounded by `struct`), held in a Python float."""
+    unit = math.ldexp(_splitmix64(seed, index) >> 11, -53)
+    return struct.unpack("<f", struct.pack("<f", (2 * unit - 1) * bound))[0]
+
+
+@pytest.fixture(scope="session")
+def integer_splitmix64() -> Callable[[int, int], int]:
+    """(seed, index) to a word of 64 bits."""
+    return _splitmix64
+
+
+@pytest.fixture(scope="session")
+def integer_uniform() -> Callable[[int, int, float], float]:
+    """(seed, index, bound) to the draw."""
+    return _uniform

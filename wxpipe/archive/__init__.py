@@ -1,0 +1,1 @@
+"""Raw files: decoding, overlay, titles, quality, reduction, inventory, ingest."""

@@ -1,0 +1,270 @@
+"""The inventory: every raw file that was ever listed, by source and month. Listing alone; nothing is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from wxpipe.errors import NotFoundError, RefusedError
+from wxpipe.satellites.names import Named, NameReader
+from wxpipe.satellites.satellite import Satellite
+from wxpipe.store.objects import ObjectInfo, Objects
+from wxpipe.store.root import Root
+
+SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("size", pa.int64()),
+        ("version", pa.string()),  # modification time (ns) or ETag
+        ("channel", pa.string()),
+        ("time", pa.timestamp("us", "UTC")),
+        ("slot", pa.int32()),
+        ("vanished", pa.bool_()),  # listed once, not there at the last scan
+    ]
+)
+UNPARSED_SCHEMA = pa.schema(
+    [("path", pa.string()), ("size", pa.int64()), ("kind", pa.string()), ("reason", pa.string())]
+)
+UNPARSED = "inventory/unparsed.parquet"
+
+
+@dataclass(frozen=True, order=True)
+class RawFile:
+    """One row of the inventory."""
+
+    slot: int
+    channel: str
+    path: str
+    size: int
+    version: str
+    time: datetime
+    vanished: bool = False
+
+
+@dataclass(frozen=True)
+class ScanCounts:
+    """What a scan found: files by source, and those that belong to none."""
+
+    listed: int
+    by_source: dict[str, int]
+    unparsed: int
+    unconfigured: int
+    vanished: int
+    changed_months: int
+
+
+def scan_archive(
+    archive: Objects,
+    root: Root,
+    reader: NameReader,
+    progress: Callable[[int], None],
+    satellites: Mapping[str, Satellite],
+) -> ScanCounts:
+    """Lists an archive into the root's inventory; months without a difference are not written again.
+
+    The root adopts those of the ``satellites`` that files were found of.
+
+    A file that was listed before and is not there now is kept, as vanished: nothing is erased by an absence.
+
+    Raises:
+        RefusedError: the archive lists no file at all while the inventory holds some (is it mounted?).
+    """
+    months, unnamed, listed = _list(archive, reader, progress)
+    _refuse_empty(archive, root, listed)
+    seen = {source.rsplit("-", 1)[0] for source, _ in months}
+    root.adopt({name: satellite for name, satellite in satellites.items() if name in seen})
+    vanished = changed = 0
+    for key in sorted({*months, *_known_months(root)}):
+        rows = months.get(key, [])
+        before = read_month(root, *key)
+        there = {row.path for row in rows}
+        gone = [_vanished(row) for row in before if row.path not in there]
+        vanished += len(gone)
+        table = _table(sorted([*rows, *gone]))
+        changed += _write_if_changed(root, f"inventory/{key[0]}/{key[1]}.parquet", table)
+    _write_if_changed(root, UNPARSED, pa.Table.from_pylist(sorted(unnamed, key=lambda r: r["path"]), UNPARSED_SCHEMA))
+    by_source: dict[str, int] = {}
+    for (source, _), rows in sorted(months.items()):
+        by_source[source] = by_source.get(source, 0) + len(rows)
+    kinds = [row["kind"] for row in unnamed]
+    return ScanCounts(listed, by_source, kinds.count("unparsed"), kinds.count("unconfigured"), vanished, changed)
+
+
+def _list(
+    archive: Objects, reader: NameReader, progress: Callable[[int], None]
+) -> tuple[dict[tuple[str, str], list[RawFile]], list[dict[str, Any]], int]:
+    months: dict[tuple[str, str], list[RawFile]] = {}
+    unnamed: list[dict[str, Any]] = []
+
+    def unlistable(path: str, error: OSError) -> None:
+        unnamed.append({"path": path, "size": 0, "kind": "unparsed", "reason": f"cannot be listed: {error.strerror}"})
+
+    listed = 0
+    for info in archive.walk(on_error=unlistable):
+        listed += 1
+        if listed % 1000 == 0:
+            progress(listed)
+        named = reader.read(info.key)
+        if isinstance(named, Named):
+            months.setdefault((named.source, _month(reader, named)), []).append(_raw(info, named))
+        else:
+            unnamed.append({"path": info.key, "size": info.size, "kind": named.kind, "reason": named.reason})
+    progress(listed)
+    return months, unnamed, listed
+
+
+def _month(reader: NameReader, named: Named) -> str:
+    return f"{reader.axis(named.source).day(named.slot):%Y-%m}"
+
+
+def _raw(info: ObjectInfo, named: Named) -> RawFile:
+    return RawFile(named.slot, named.channel, info.key, info.size, info.version, named.time)
+
+
+def _vanished(row: RawFile) -> RawFile:
+    return RawFile(row.slot, row.channel, row.path, row.size, row.version, row.time, vanished=True)
+
+
+def _refuse_empty(archive: Objects, root: Root, listed: int) -> None:
+    if not listed and _known_months(root):
+        raise RefusedError(
+            f"archive {archive.url} lists no files, and the inventory of {root.url} holds some; "
+            "is the archive mounted, and is this its path?"
+        )
+
+
+def _known_months(root: Root) -> list[tuple[str, str]]:
+    sources = [name for name in root.objects.names("inventory") if "." not in name]
+    return [
+        (source, name.removesuffix(".parquet"))
+        for source in sources
+        for name in root.objects.names(f"inventory/{source}")
+    ]
+
+
+def _table(rows: Iterable[RawFile]) -> pa.Table:
+    columns = {name: [getattr(row, name) for row in rows] for name in SCHEMA.names} if (rows := list(rows)) else {}
+    return pa.table(columns, schema=SCHEMA) if columns else SCHEMA.empty_table()
+
+
+def _write_if_changed(root: Root, key: str, table: pa.Table) -> int:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    data = sink.getvalue().to_pybytes()
+    try:
+        if root.objects.get(key) == data:
+            return 0
+    except NotFoundError:
+        pass
+    root.objects.put(key, data)
+    return 1
+
+
+def read_table(root: Root, source: str, month: str) -> pa.Table:
+    """One month of a source's inventory (`SCHEMA`), sorted by slot, channel, path; empty where there is none."""
+    try:
+        data = root.objects.get(f"inventory/{source}/{month}.parquet")
+    except NotFoundError:
+        return SCHEMA.empty_table()
+    return pq.read_table(pa.BufferReader(data))
+
+
+def read_month(root: Root, source: str, month: str) -> list[RawFile]:
+    """One month of a source's inventory, in order."""
+    return _rows(read_table(root, source, month))
+
+
+def _rows(table: pa.Table) -> list[RawFile]:
+    return [
+        RawFile(r["slot"], r["channel"], r["path"], r["size"], r["version"], r["time"].astimezone(UTC), r["vanished"])
+        for r in table.to_pylist()
+    ]
+
+
+class Inventory:
+    """The inventory of one source, read a month at a time, for planning and ingest."""
+
+    def __init__(self, root: Root, source: str) -> None:
+        self._root, self.source = root, source
+        self.axis = root.source(source).satellite.axis
+        self._month = lru_cache(maxsize=6)(lambda month: read_table(root, source, month))
+
+    def months(self) -> list[str]:
+        return [n.removesuffix(".parquet") for n in self._root.objects.names(f"inventory/{self.source}")]
+
+    def span(self) -> tuple[int, int] | None:
+        """First and last slot that any file was ever listed for; None for an empty inventory."""
+        months = self.months()
+        if not months:
+            return None
+        first, last = self._month(months[0])["slot"], self._month(months[-1])["slot"]
+        return int(first[0].as_py()), int(last[-1].as_py())
+
+    def days(self) -> list[date]:
+        """Every day from the first to the last file: a day without files is one too."""
+        span = self.span()
+        if span is None:
+            return []
+        first, last = self.axis.day(span[0]), self.axis.day(span[1])
+        return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+    def between(self, start: int, stop: int) -> list[RawFile]:
+        """Files of the slots [start, stop), within one day."""
+        table = self._month(f"{self.axis.day(start):%Y-%m}")
+        slots = table["slot"].to_numpy()
+        low, high = np.searchsorted(slots, [start, stop])
+        return _rows(table.slice(int(low), int(high - low)))
+
+    def day(self, day: date) -> list[RawFile]:
+        slots = self.axis.day_slots(day)
+        return self.between(slots.start, slots.stop)
+
+    def count_day(self, day: date) -> int:
+        slots = self.axis.day_slots(day)
+        low, high = np.searchsorted(self._month(f"{day:%Y-%m}")["slot"].to_numpy(), [slots.start, slots.stop])
+        return int(high - low)
+
+    def before(self, day: date) -> list[RawFile]:
+        """Files of the last slot of the previous day: a stale copy may reach across midnight."""
+        start = self.axis.day_start(day)
+        return self.between(start - 1, start) if start else []
+
+    def month_digest(self, month: str) -> str:
+        return rows_digest(_rows(self._month(month)))
+
+    def count(self) -> dict[str, int]:
+        """Files recorded, and how many of them have vanished."""
+        files = vanished = 0
+        for month in self.months():
+            table = read_table(self._root, self.source, month)
+            files += len(table)
+            vanished += pc.sum(table["vanished"]).as_py() or 0
+        return {"files": files, "vanished": vanished}
+
+
+def inventory_of(root: Root, source: str) -> Inventory:
+    """The inventory of a source, kept with the opened root: a plan asks it for thousands of days."""
+    key = ("inventory", source)
+    if key not in root.memo:
+        root.memo[key] = Inventory(root, source)
+    inventory: Inventory = root.memo[key]
+    return inventory
+
+
+def rows_digest(rows: Iterable[RawFile]) -> str:
+    """Digest of rows of the inventory, as a fingerprint needs it."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(
+            f"{row.slot} {row.channel} {row.path} {row.size} {row.version} {row.time} {row.vanished}\n".encode()
+        )
+    return digest.hexdigest()[:32]

@@ -1,0 +1,61 @@
+"""Registers overlay layers from a sample of pictures, before a range is ingested; ingest then only looks them up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from wxpipe.archive.inventory import RawFile
+from wxpipe.archive.overlay import learn_layer, separate
+from wxpipe.archive.picture import Bytes, PictureReader
+from wxpipe.errors import Quarantine
+from wxpipe.store.frames import FrameStore
+from wxpipe.store.objects import Objects
+
+SAMPLE = 7
+
+
+def register_layers(frames: FrameStore, archive: Objects, files: Sequence[RawFile]) -> list[int]:
+    """Learns the layer of pictures that no registered layer explains, and registers it; returns new ids.
+
+    A layer is registered only if it explains at least half of the sample to the last pixel: a damaged or
+    foreign picture in the sample cannot make one.
+    """
+    area = frames.source.area
+    if area.overlay_colour is None:
+        return []
+    unexplained = [rgb for rgb in _sample(frames, archive, files) if not _explained(frames, rgb)]
+    registered = []
+    for rows in sorted({rgb.shape[0] for rgb in unexplained}):
+        sample = [rgb for rgb in unexplained if rgb.shape[0] == rows]
+        layer = learn_layer(sample, area.title_rows, area.overlay_colour)
+        exact = sum(separate(rgb, layer, area.title_rows, area.overlay_colour)[1] == 0 for rgb in sample)
+        if layer.any() and 2 * exact >= len(sample):
+            full = np.zeros((area.rows, area.columns), np.bool_)
+            full[:rows] = layer
+            registered.append(frames.register_layer(full))
+    return registered
+
+
+def _explained(frames: FrameStore, rgb: Bytes) -> bool:
+    area = frames.source.area
+    colour = area.overlay_colour or (255, 255, 255)
+    return any(
+        separate(rgb, layer[: rgb.shape[0]], area.title_rows, colour)[1] == 0 for layer in frames.layers().values()
+    )
+
+
+def _sample(frames: FrameStore, archive: Objects, files: Sequence[RawFile]) -> Iterable[Bytes]:
+    """Decodable pictures, spread evenly over the files; a bad one is passed over, its neighbour is tried."""
+    reader = PictureReader(frames.source, {})
+    there = [file for file in files if not file.vanished]
+    taken = 0
+    for start in np.linspace(0, len(there), SAMPLE, endpoint=False).astype(int) if there else ():
+        for file in there[start : start + 8]:
+            try:
+                yield reader.decode(archive.get(file.path), file.path)
+            except (Quarantine, OSError):
+                continue
+            taken += 1
+            break

@@ -1,0 +1,61 @@
+"""The `wxpipe` command: puts the verbs together and turns errors into plain words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from wxpipe.cli import (
+    backfill,
+    digest,
+    embed,
+    pairs,
+    plan,
+    release,
+    scan,
+    search,
+    similarity,
+    sql,
+    status,
+    synth,
+    train,
+    validate,
+)
+from wxpipe.errors import UsageError, WxpipeError
+
+app = typer.Typer(
+    name="wxpipe",
+    help="Which past weather looked like this, and what came next? Analog search over satellite archives.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (backfill, scan, plan, status, validate, digest, search, similarity, sql, train, embed, synth):
+    app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
+app.add_typer(pairs.app, name="pairs")
+app.add_typer(release.app, name="release")
+
+
+def main() -> None:
+    """Runs a command. Exit codes: 0 clean, 1 failed, 2 usage, 3 done and something was quarantined or differs."""
+    try:
+        app()
+    except UsageError as error:
+        _say(error, 2)
+    except WxpipeError as error:
+        _say(error, 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _say(error, 1)
+    except KeyboardInterrupt:
+        _say("stopped; what was done is recorded, and the same command goes on from there", 130)
+
+
+def _say(error: object, code: int) -> None:
+    print(f"wxpipe: {error}", file=sys.stderr)
+    sys.exit(code)

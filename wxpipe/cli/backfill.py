@@ -1,0 +1,96 @@
+"""`wxpipe backfill`: the whole job over an archive, or what is still due of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wxpipe.cli.options import (
+    DEFAULT_ROOT,
+    Archive,
+    Direct,
+    From,
+    Root,
+    Satellite,
+    Satellites,
+    Scheduler,
+    Stage,
+    To,
+    Workers,
+    parse_day,
+)
+
+if TYPE_CHECKING:
+    from wxpipe.pipeline.backfill import Job, Report
+
+
+def command(
+    archive: Archive = "",
+    root: Root = DEFAULT_ROOT,
+    satellite: Satellite = None,
+    first: From = "",
+    last: To = "",
+    stage: Stage = None,
+    workers: Workers = 0,
+    scheduler: Scheduler = "",
+    satellites: Satellites = "",
+    direct: Direct = False,
+    epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of training; 0: as published, 100.")] = 0,
+) -> None:
+    """Scan an archive and do everything that is due: ingest, histograms, clips, a model, vectors, a release.
+
+    Plans first; Prefect and Dask start only if there is work. Done work is never done again.
+    """
+    from wxpipe.cli.show import console, show_plan, show_report
+    from wxpipe.pipeline.backfill import Job, finish, plan
+    from wxpipe.pipeline.plan import Range
+
+    wanted = Range(tuple(satellite or ()), parse_day(first, "--from"), parse_day(last, "--to"), tuple(stage or ()))
+    job = Job(root, archive, satellites, wanted, {"train_epochs": epochs} if epochs else {})
+    list_archive(job)
+    due = plan(job)
+    if due.work:
+        show_plan(due)
+        report = run_job(job, scheduler, workers, direct)
+    else:
+        console.print(f"nothing to do: all {len(due.steps)} partitions are done")
+        report = finish(job, [])
+    show_report(report, root)
+    raise typer.Exit(report.exit_code)
+
+
+def list_archive(job: Job) -> None:
+    """Scans, with a count that runs; a scan that fails ends the command."""
+    from wxpipe.cli.show import console
+    from wxpipe.errors import WxpipeError
+    from wxpipe.pipeline.backfill import scan
+
+    with console.status("listing the archive") as status:
+        result = scan(job, lambda count: status.update(f"listing the archive: {count:,} files"))
+    if result.state != "done":
+        raise WxpipeError(f"scan failed: {result.error}\n{result.trace}".rstrip())
+    counts = result.counts
+    console.print(
+        f"{counts['listed']:,} files listed: {counts['recorded']:,} pictures recorded, {counts['unparsed']:,} unparsed,"
+        f" {counts['unconfigured']:,} of unconfigured areas, {counts['vanished']:,} vanished"
+    )
+
+
+def run_job(job: Job, scheduler: str, workers: int, direct: bool) -> Report:
+    """Runs a job as a Prefect flow on Dask, or directly; ``--direct --workers 0`` stays in this process."""
+    from wxpipe.cli.show import watching
+    from wxpipe.pipeline.backfill import run
+
+    if not direct:
+        from wxpipe.cli.prefect import run_flow
+
+        return run_flow(job, scheduler, workers)
+    from wxpipe.pipeline.cluster import open_cluster, open_workers
+    from wxpipe.pipeline.run import Workers
+
+    with watching():
+        if not scheduler and not workers:
+            return run(job, Workers())
+        with open_cluster(scheduler, workers) as address, open_workers(address) as team:
+            return run(job, team)

@@ -1,0 +1,62 @@
+"""Options that several verbs share, and how they are read."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+import typer
+
+from wxpipe.errors import UsageError
+
+Root = Annotated[
+    str, typer.Option("--root", envvar="WXPIPE_ROOT", help="The root: a folder or an s3:// URL.", show_default=True)
+]
+DEFAULT_ROOT = "./wxpipe-root"
+Archive = Annotated[str, typer.Option("--archive", help="The folder or s3:// URL of the raw pictures.")]
+Satellites = Annotated[
+    str,
+    typer.Option(
+        "--satellites", envvar="WXPIPE_SATELLITES", help="The site's own satellites: a TOML file or a folder."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Satellite = Annotated[list[str] | None, typer.Option("--satellite", help="A satellite or source; may be repeated.")]
+From = Annotated[str, typer.Option("--from", metavar="DAY", help="First UTC day, e.g. 2011-03-01.")]
+To = Annotated[str, typer.Option("--to", metavar="DAY", help="Last UTC day.")]
+Stage = Annotated[list[str] | None, typer.Option("--stage", help="A stage; may be repeated. All by default.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Local Dask workers; one a core by default.")]
+Scheduler = Annotated[str, typer.Option("--scheduler", metavar="ADDRESS", help="A running Dask scheduler instead.")]
+Direct = Annotated[bool, typer.Option("--direct", help="Without Prefect: run the stages from this process.")]
+
+
+def parse_day(text: str, option: str) -> date | None:
+    """A UTC day, or None for an empty text.
+
+    Raises:
+        UsageError: not a day.
+    """
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: expected a day such as 2011-03-01") from error
+
+
+def parse_time(text: str) -> datetime:
+    """A UTC time such as 2011-03-03T08:00Z; one without a zone is taken as UTC.
+
+    Raises:
+        UsageError: not a time.
+    """
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text}: expected a time such as 2011-03-03T08:00Z") from error
+    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))

@@ -1,0 +1,62 @@
+"""Starts a Prefect flow from the command line: quiet, offline, on the server of the environment or an ephemeral one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from wxpipe.errors import WxpipeError
+
+if TYPE_CHECKING:
+    from wxpipe.pipeline.backfill import Job, Report
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",  # failures are in the report, without Prefect's stack around them
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+}
+
+
+def run_flow(job: Job, scheduler: str, workers: int) -> Report:
+    """Runs the `backfill` flow in this process and shows its progress.
+
+    Raises:
+        WxpipeError: the flow failed for a reason that is not a partition's.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from wxpipe.cli.show import console, watching
+    from wxpipe.pipeline.backfill import finish
+    from wxpipe.pipeline.events import Event, Result, listening
+
+    with console.status("starting Prefect"):
+        from flows.backfill import backfill
+    results: list[Result] = []
+
+    def collect(event: Event) -> None:
+        if isinstance(event, Result):
+            results.append(event)
+
+    with watching(), listening(collect):
+        state = backfill(**_parameters(job, scheduler, workers), return_state=True)
+    report = finish(job, results)
+    if not state.is_completed() and not report.failed:
+        raise WxpipeError(f"the flow ended as {state.name}: {state.message}")
+    return report
+
+
+def _parameters(job: Job, scheduler: str, workers: int) -> dict[str, Any]:
+    wanted = job.wanted
+    return {
+        "archive": job.archive,
+        "root": job.root,
+        "satellites": list(wanted.sources),
+        "first": wanted.first,
+        "last": wanted.last,
+        "stages": list(wanted.stages),
+        "site": job.site,
+        "scheduler": scheduler,
+        "workers": workers,
+        "options": dict(job.options),
+    }

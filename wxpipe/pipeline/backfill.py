@@ -1,0 +1,135 @@
+"""The whole job as plain functions: scan, plan, run every stage, promote, reconcile. Flows and the CLI call these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from wxpipe.errors import NotFoundError, UsageError
+from wxpipe.pipeline.events import Result
+from wxpipe.pipeline.plan import Plan, Range, make_plan
+from wxpipe.pipeline.reconcile import Difference, reconcile
+from wxpipe.pipeline.run import Workers, execute, run_stage, single_handed
+from wxpipe.pipeline.stages import chosen
+from wxpipe.store.root import Root, init_root, require_root
+from wxpipe.store.stage import Context, Partition, ignore_progress
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is asked to do; plain values, so that Prefect can show and store them.
+
+    Attributes:
+        site: a file or folder of satellite TOML files of the site's own.
+        options: for stages, e.g. ``{"train_epochs": 20}``.
+    """
+
+    root: str
+    archive: str = ""
+    site: str = ""
+    wanted: Range = field(default_factory=Range)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def context(self) -> Context:
+        return Context(Root(self.root), self.archive, options={**self.options, "satellites": self.site})
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run came to.
+
+    Attributes:
+        quarantined: inputs that are put aside in the root now, whenever that happened.
+    """
+
+    results: tuple[Result, ...]
+    quarantined: int
+    differences: tuple[Difference, ...]
+    promoted: int | None
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if result.state != "done")
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean, 1 failed, 3 done, and something was quarantined or does not reconcile."""
+        if self.failed:
+            return 1
+        return 3 if self.quarantined or self.differences else 0
+
+
+def scan(job: Job, progress: Any = ignore_progress) -> Result:
+    """Makes the root where there is none, and lists the archive into its inventory.
+
+    Raises:
+        UsageError: no archive was named for a root that has no inventory.
+    """
+    if not job.archive:
+        require_root(job.root)
+        raise UsageError("no archive was named; give --archive")
+    root = init_root(job.root)
+    options = {**job.options, "satellites": job.site}
+    with single_handed(root, "scan") as lease:
+        context = Context(root, job.archive, lease, options, progress)
+        return execute("scan", Partition("", name="archive"), context)
+
+
+def plan(job: Job) -> Plan:
+    """What is due now, and why."""
+    return make_plan(job.context(), check_range(job))
+
+
+def check_range(job: Job) -> Range:
+    """The range with its sources resolved.
+
+    Raises:
+        UsageError: an unknown source or stage.
+    """
+    root = require_root(job.root)
+    sources = tuple(root.source(name).id for name in job.wanted.sources)
+    return Range(sources, job.wanted.first, job.wanted.last, chosen(job.wanted.stages))
+
+
+def run(job: Job, workers: Workers) -> Report:
+    """Runs every stage that is due, in order, in this process or on its workers, without Prefect."""
+    wanted = check_range(job)
+    results: list[Result] = []
+    for name in wanted.stages:
+        if name != "scan":
+            results += run_stage(name, job.context(), wanted, workers)
+        if any(result.state == "failed" and result.trace for result in results):
+            break
+    return finish(job, results)
+
+
+def finish(job: Job, results: Sequence[Result]) -> Report:
+    """Promotes what was built, and accounts for everything."""
+    root = Root(job.root)
+    promoted = promote_newest(root) if _releases(job) and not any(r.state == "failed" for r in results) else None
+    return Report(tuple(results), count_quarantined(root), tuple(reconcile(root)), promoted)
+
+
+def _releases(job: Job) -> bool:
+    return "release" in chosen(job.wanted.stages)
+
+
+def promote_newest(root: Root) -> int | None:
+    """Makes the newest release the current one, unless it is already, or there is none."""
+    from wxpipe.vectors.records import release_numbers
+    from wxpipe.vectors.release import current_number, promote
+
+    numbers = release_numbers(root)
+    if not numbers or current_number(root) == numbers[-1]:
+        return None
+    with single_handed(root, "release/promotion"):
+        return promote(root).number
+
+
+def count_quarantined(root: Root) -> int:
+    """Inputs that are put aside in a root, by any stage."""
+    try:
+        return sum(record.kind == "quarantined" for *_, record in root.quarantine.all())
+    except NotFoundError:
+        return 0

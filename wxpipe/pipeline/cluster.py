@@ -1,0 +1,116 @@
+"""Dask: a local cluster by default, any scheduler by address, and a bounded window of futures over either."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from wxpipe.config import RunSettings
+from wxpipe.pipeline.events import Result
+from wxpipe.pipeline.run import Workers, execute, record_failure
+from wxpipe.store.stage import Context, Partition
+
+Task = tuple[str, Partition, Context]
+
+
+WORKER_SETTINGS = {
+    "distributed.worker.daemon": True,
+    "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.scheduler.allowed-failures": 3,
+}
+
+
+@contextmanager
+def open_cluster(scheduler: str = "", workers: int = 0) -> Iterator[str]:
+    """The address of a Dask scheduler: the one given, or that of a local cluster that ends with the block.
+
+    Local workers are processes of one thread, spawned and never forked (LanceDB, torch): a stage is compiled loops
+    that use a core each, and BLAS threads must not multiply by workers.
+    """
+    if scheduler:
+        yield scheduler
+        return
+    import dask
+    from distributed import LocalCluster
+
+    settings = RunSettings()
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # Prefect turns every library's chatter on
+    with (
+        dask.config.set(WORKER_SETTINGS),
+        LocalCluster(
+            n_workers=workers or settings.workers or os.cpu_count() or 1,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=settings.worker_memory,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        yield cluster.scheduler_address
+
+
+@contextmanager
+def open_workers(address: str) -> Iterator[Workers]:
+    """Workers behind a scheduler's address; an empty one means this process."""
+    if not address:
+        yield Workers()
+        return
+    from distributed import Client
+
+    with Client(address, set_as_default=False) as client:
+        yield Workers(client)
+
+
+def run_window(client: Any, tasks: Sequence[Task]) -> Iterator[Result]:
+    """Does tasks with a bounded number in flight, as many a worker thread as the settings say.
+
+    A worker that dies is replaced and its task goes again. A task that kills worker after worker comes back as a
+    failed result; innocents that fell with it are done again, alone. When the consumer stops, what has not begun is
+    taken back and what runs is waited for: nobody writes once the lease is given back.
+    """
+    from distributed import as_completed, wait
+
+    window = max(2, RunSettings().window * max(1, sum(client.nthreads().values())))
+    waiting = list(reversed(tasks))
+    running: dict[Any, Task] = {}
+    completed = as_completed(loop=client.loop)
+    fallen: list[Task] = []
+
+    def submit() -> None:
+        while waiting and len(running) < window:
+            task = waiting.pop()
+            future = client.submit(execute, *task, pure=False)
+            running[future] = task
+            completed.add(future)
+
+    try:
+        submit()
+        for future in completed:
+            task = running.pop(future)
+            if future.status == "finished":
+                yield future.result()
+            else:
+                fallen.append(task)
+            submit()
+        yield from (_alone(client, task) for task in fallen)
+    finally:
+        client.cancel([future for future in running if not _began(client, future)])
+        begun = [future for future in running if not future.cancelled()]
+        if begun:
+            wait(begun)
+
+
+def _began(client: Any, future: Any) -> bool:
+    return any(future.key in keys for keys in client.processing().values())
+
+
+def _alone(client: Any, task: Task) -> Result:
+    """Does a task that fell with a worker again, with nothing beside it; what falls again is at fault itself."""
+    try:
+        result: Result = client.submit(execute, *task, pure=False).result()
+    except Exception as error:
+        return record_failure(*task, f"killed its worker again and again: {error}")
+    return result

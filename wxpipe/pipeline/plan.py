@@ -1,0 +1,120 @@
+"""The plan: what would run, and why. Pure: it reads the root and writes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from wxpipe.pipeline.stages import chosen, get_stage
+from wxpipe.store.ledger import Entry
+from wxpipe.store.stage import Context, Partition, Stage
+
+Reason = Literal["done", "missing", "stale", "failed"]
+REASONS: tuple[Reason, ...] = ("done", "stale", "missing", "failed")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Which part of the archive a run is about; empty fields mean everything.
+
+    Attributes:
+        sources: ids, e.g. ``coms-ea``.
+        first, last: UTC days, both included.
+    """
+
+    sources: tuple[str, ...] = ()
+    first: date | None = None
+    last: date | None = None
+    stages: tuple[str, ...] = ()
+
+    def covers(self, partition: Partition) -> bool:
+        source = partition.source or partition.name
+        if self.sources and partition.day is not None and source not in self.sources:
+            return False
+        if partition.day is None:
+            return True
+        return (self.first is None or partition.day >= self.first) and (self.last is None or partition.day <= self.last)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One partition of one stage, and why it would run (or not)."""
+
+    stage: str
+    partition: Partition
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every partition in the range, stage by stage."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def work(self) -> tuple[Step, ...]:
+        """What is to be done."""
+        return tuple(step for step in self.steps if step.reason != "done")
+
+    def of(self, stage: str) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.stage == stage)
+
+    def counts(self) -> dict[str, dict[Reason, int]]:
+        """Partitions by stage and reason."""
+        found: dict[str, Counter[Reason]] = {}
+        for step in self.steps:
+            found.setdefault(step.stage, Counter())[step.reason] += 1
+        return {stage: {reason: counter[reason] for reason in REASONS} for stage, counter in found.items()}
+
+
+def make_plan(context: Context, wanted: Range) -> Plan:
+    """Compares every partition's fingerprint with the ledger.
+
+    Only what earlier stages have already done is seen: a stage's plan is made again when its turn comes. The first
+    plan tells whether there is any work at all, since a stage that has none leaves nothing new for the next.
+    """
+    names = tuple(name for name in chosen(wanted.stages) if get_stage(name).trigger != "every run")
+    context.root.ledger.preload(*names, *(need for name in names for need in get_stage(name).needs))
+    try:
+        return Plan(tuple(step for name in names for step in plan_stage(get_stage(name), context, wanted)))
+    finally:
+        context.root.ledger.forget()
+
+
+def plan_stage(stage: Stage, context: Context, wanted: Range) -> list[Step]:
+    """The steps of one stage, in the order of their partitions."""
+    entries = context.root.ledger.entries(stage.name)
+    return [
+        Step(stage.name, partition, reason_of(stage, partition, context, entries.get(partition.key)))
+        for partition in stage.partitions(context)
+        if wanted.covers(partition)
+    ]
+
+
+def reason_of(stage: Stage, partition: Partition, context: Context, entry: Entry | None) -> Reason:
+    """Why a partition is due: never run, failed, or made of something that has changed since."""
+    if entry is None:
+        return "missing"
+    if entry.state == "failed":
+        return "failed"
+    if stage.trigger == "on request":
+        anew = context.options.get("anew", ())  # frozen: never stale because of newer data, only by request
+        return "stale" if stage.name in anew else "done"
+    return "done" if entry.fingerprint == stage.fingerprint(partition, context) else "stale"
+
+
+def by_lease(steps: Iterable[Step]) -> dict[str, list[Step]]:
+    """Steps by the lease under which they are written: a source-month, or a named thing."""
+    groups: dict[str, list[Step]] = {}
+    for step in steps:
+        groups.setdefault(step.partition.lease_key, []).append(step)
+    return groups
+
+
+def in_parcels(groups: Sequence[str], most: int) -> list[list[str]]:
+    """Neighbouring leases put together, so that there are at most so many parcels."""
+    size = -(-len(groups) // most) if groups else 1
+    return [list(groups[at : at + size]) for at in range(0, len(groups), size)]

@@ -1,0 +1,200 @@
+"""The runner: does the planned partitions of one stage, under leases, on Dask workers or in this process.
+
+It knows nothing of what stages do. Results come back small; the ledger is written by whoever did the work, after a
+last look at the lease.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from wxpipe.config import RunSettings
+from wxpipe.errors import LeaseLostError, Retry, WxpipeError
+from wxpipe.pipeline.events import Result, StageStarted, Waiting, tell
+from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of
+from wxpipe.pipeline.stages import get_stage
+from wxpipe.store.leases import Heartbeat, Lease
+from wxpipe.store.ledger import Entry
+from wxpipe.store.root import Root
+from wxpipe.store.stage import Context, Partition, ignore_progress
+
+
+def execute(stage_name: str, partition: Partition, context: Context) -> Result:
+    """Does one partition, here: run, look at the lease, write quarantine and ledger.
+
+    A policy exception or a bug is returned as a failed result and recorded; it never escapes to kill a batch.
+    """
+    stage, root = get_stage(stage_name), context.root
+    started = time.monotonic()
+    fingerprint = stage.fingerprint(partition, context)
+    try:
+        _check_lease(root, context.lease)
+        outcome = _with_retries(lambda: stage.run(partition, context))
+        _check_lease(root, context.lease)
+    except LeaseLostError as error:
+        return Result(stage_name, partition, "lost", {}, error=str(error))
+    except Exception as error:
+        if isinstance(error, WxpipeError):
+            return record_failure(stage_name, partition, context, str(error))
+        trace = traceback.format_exc()
+        return record_failure(stage_name, partition, context, f"{type(error).__name__}: {error}", trace)
+    quarantined = sum(record.kind == "quarantined" for record in outcome.records)
+    if partition.day is not None:
+        root.quarantine.replace(stage_name, partition.source, partition.day, outcome.records)
+    entry = Entry(
+        stage_name, partition.key, "done", fingerprint, outcome.output, outcome.inputs, dict(outcome.counts),
+        epoch=_epoch(context), finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        seconds=round(time.monotonic() - started, 3),
+    )  # fmt: skip
+    root.ledger.put(entry)
+    return Result(stage_name, partition, "done", dict(outcome.counts), quarantined)
+
+
+def record_failure(stage_name: str, partition: Partition, context: Context, message: str, trace: str = "") -> Result:
+    """Notes in the ledger that a partition failed, so that the plan holds it open; best effort on a full disk."""
+    entry = Entry(stage_name, partition.key, "failed", "", error=message, epoch=_epoch(context))
+    try:
+        context.root.ledger.put(entry)
+    except OSError as error:
+        message += f" (and the ledger could not be written: {error})"
+    return Result(stage_name, partition, "failed", {}, error=message, trace=trace)
+
+
+def _with_retries(work: Callable[[], Any]) -> Any:
+    """Does the work again where it asks for it, a little later each time."""
+    retries = RunSettings().retries
+    for attempt in range(retries + 1):
+        try:
+            return work()
+        except Retry:
+            if attempt == retries:
+                raise
+            time.sleep(2.0**attempt)
+    raise AssertionError("unreachable")
+
+
+def _check_lease(root: Root, lease: Lease | None) -> None:
+    if lease is not None:
+        root.leases.check(lease)
+
+
+def _epoch(context: Context) -> int:
+    return context.lease.epoch if context.lease is not None else 0
+
+
+class Workers:
+    """Where partitions are done: this process, or a Dask cluster with a bounded window of futures."""
+
+    def __init__(self, client: Any = None) -> None:
+        self._client = client
+
+    def run(self, tasks: Sequence[tuple[str, Partition, Context]]) -> Iterator[Result]:
+        """Does tasks in any order; yields each result as it comes."""
+        if self._client is None:
+            yield from (execute(*task) for task in tasks)
+            return
+        from wxpipe.pipeline.cluster import run_window
+
+        yield from run_window(self._client, tasks)
+
+    def map(self, function: Callable[..., Any], items: Sequence[Any]) -> Iterable[Any]:
+        """Applies a function to the blocks of a stage that runs as one partition, in order."""
+        if self._client is None:
+            return map(function, items)
+        futures = self._client.map(function, items, pure=False)
+        return list(self._client.gather(futures))
+
+
+def run_stage(
+    stage_name: str, context: Context, wanted: Range, workers: Workers, leases: Sequence[str] | None = None
+) -> list[Result]:
+    """Does everything of one stage that is due in a range, one lease after another.
+
+    Leases that another run holds are put off to the end and then waited for; what that run did in the meantime is
+    not done again, since the plan is made anew under the lease. A bug stops the stage: what runs ends, nothing new
+    begins.
+
+    Args:
+        leases: only these leases (see `plan.by_lease`); all by default.
+    """
+    due = due_by_lease(stage_name, context, wanted)
+    keys = [key for key in due if leases is None or key in leases]
+    tell(StageStarted(stage_name, sum(len(due[key]) for key in keys)))
+    results: list[Result] = []
+    put_off: list[str] = []
+    for key in keys:
+        lease = context.root.leases.try_acquire(stage_lease(stage_name, key))
+        if lease is None:
+            put_off.append(key)
+        else:
+            results += _run_leased(stage_name, context, due[key], workers, lease)
+        if any(result.trace for result in results):
+            return results
+    for key in put_off:
+        name = stage_lease(stage_name, key)
+        lease = context.root.leases.acquire(name, lambda holder, name=name: tell(Waiting(name, holder)))  # type: ignore[misc]
+        results += _run_leased(stage_name, context, due[key], workers, lease)
+    return results
+
+
+def due_by_lease(stage_name: str, context: Context, wanted: Range) -> dict[str, list[Step]]:
+    """What is due of a stage now, by the lease that covers it."""
+    stage, ledger = get_stage(stage_name), context.root.ledger
+    ledger.preload(stage_name, *stage.needs)
+    try:
+        return by_lease(step for step in plan_stage(stage, context, wanted) if step.reason != "done")
+    finally:
+        ledger.forget()
+
+
+def stage_lease(stage_name: str, key: str) -> str:
+    """What a run holds: a source-month whatever the stage, a named thing by its stage."""
+    return key if "/" in key else f"{stage_name}/{key}"
+
+
+def _run_leased(stage_name: str, context: Context, steps: list[Step], workers: Workers, lease: Lease) -> list[Result]:
+    """Does what is still due of some steps, now that nobody else writes them."""
+    stage, root = get_stage(stage_name), context.root
+    with Heartbeat(root.leases, lease, RunSettings().lease_seconds / 5):
+        leased = replace(context, lease=lease, mapper=workers.map)
+        root.ledger.preload(stage_name, *stage.needs)
+        still = [step.partition for step in steps if _still_due(step, context)]
+        root.ledger.forget()
+        if not still:
+            return []
+        stage.prepare(still, leased)
+        results: list[Result] = []
+        for result in _do(stage_name, still, leased, workers):
+            tell(result)
+            results.append(result)
+            if result.trace:
+                break
+        return results
+
+
+def _still_due(step: Step, context: Context) -> bool:
+    entry = context.root.ledger.get(step.stage, step.partition.key)
+    return reason_of(get_stage(step.stage), step.partition, context, entry) != "done"
+
+
+def _do(stage_name: str, partitions: list[Partition], context: Context, workers: Workers) -> Iterator[Result]:
+    """Days go to workers; a stage that runs as one partition stays here and spreads its own blocks."""
+    if get_stage(stage_name).trigger == "by day":
+        bare = replace(context, progress=ignore_progress, mapper=map)
+        yield from workers.run([(stage_name, partition, bare) for partition in partitions])
+    else:
+        yield from (execute(stage_name, partition, context) for partition in partitions)
+
+
+@contextmanager
+def single_handed(root: Root, key: str) -> Iterator[Lease]:
+    """Holds the lease of something that one run does at a time, waiting for whoever has it."""
+    lease = root.leases.acquire(key)
+    with Heartbeat(root.leases, lease, RunSettings().lease_seconds / 5) as held:
+        yield held

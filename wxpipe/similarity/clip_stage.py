@@ -1,0 +1,127 @@
+"""The `clips` stage: which clips begin on a day, and their frames, as one Parquet file a source and day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wxpipe.errors import NotFoundError
+from wxpipe.satellites.catalog import Source
+from wxpipe.similarity.clips import ClipRule, find_clips
+from wxpipe.similarity.identity import clip_id
+from wxpipe.store.frames import content_digest, frame_store
+from wxpipe.store.root import Root
+from wxpipe.store.stage import Context, Outcome, Partition, done_partitions, fingerprint_of
+
+CONTRACT = 1
+SCHEMA = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("start", pa.timestamp("us", "UTC")),
+        ("end", pa.timestamp("us", "UTC")),  # of the window, whether or not its last slot is good
+        ("slots", pa.list_(pa.int32())),  # of its frames, in order
+        ("coverage", pa.float64()),  # share of the window's nominal slots that were good
+    ]
+)
+
+
+class Clips:
+    """Finds the clips that begin on a day; they may reach into the next."""
+
+    name = "clips"
+    trigger = "by day"
+    needs = ("ingest",)
+
+    def partitions(self, context: Context) -> Iterable[Partition]:
+        sources = {s.id: s for s in context.root.sources}
+        return [p for p in done_partitions(context, "ingest") if sources[p.source].satellite.clip is not None]
+
+    def fingerprint(self, partition: Partition, context: Context) -> str:
+        assert partition.day is not None
+        rule = clip_rule(context.root, context.root.source(partition.source))
+        following = Partition(partition.source, partition.day + timedelta(days=1))
+        pictures = [context.root.ledger.output("ingest", p.key) for p in (partition, following)]
+        return fingerprint_of(contract=CONTRACT, rule=repr(rule), pictures=pictures)
+
+    def prepare(self, partitions: list[Partition], context: Context) -> None:
+        """Nothing to prepare."""
+
+    def run(self, partition: Partition, context: Context) -> Outcome:
+        assert partition.day is not None
+        source = context.root.source(partition.source)
+        table = day_clips(context.root, source, partition.day)
+        key = f"clips/{partition.source}/{partition.day}.parquet"
+        context.root.objects.put(key, _parquet(table))
+        back = read_clips(context.root, partition.source, partition.day)
+        digest = content_digest({name: str(back[name].to_pylist()).encode() for name in SCHEMA.names})
+        return Outcome({"clips": len(back)}, digest)
+
+
+def clip_rule(root: Root, source: Source) -> ClipRule:
+    """What a clip of a source is in this root.
+
+    Raises:
+        NotFoundError: the satellite is frames only.
+    """
+    clip = source.satellite.clip
+    if clip is None:
+        raise NotFoundError(f"{source.id} is frames only: it is too slow for clips")
+    return ClipRule(clip.frames, clip.hours, root.settings.clip_choice)
+
+
+def day_clips(root: Root, source: Source, day: date) -> pa.Table:
+    """The clips that begin on a day (`SCHEMA`), by the statuses in the store."""
+    rule, axis = clip_rule(root, source), source.satellite.axis
+    window = rule.slots_per_window(axis.cadence)
+    slots = axis.day_slots(day)
+    good = frame_store(root, source).good_frames(slots.start, slots.stop + window)
+
+    def identity(offset: int) -> str:
+        return clip_id(source.id, axis.time(slots.start + offset), rule)
+
+    found = find_clips(good, np.arange(min(len(slots), len(good))), window, rule, identity)
+    starts = [axis.time(slots.start + int(offset)) for offset in found.starts]
+    columns: dict[str, Any] = {
+        "clip_id": [clip_id(source.id, start, rule) for start in starts],
+        "start": starts,
+        "end": [start + timedelta(hours=rule.hours) for start in starts],
+        "slots": (found.frames + slots.start).tolist(),
+        "coverage": found.coverage,
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def read_clips(root: Root, source: str, day: date) -> pa.Table:
+    """The clips of a day (`SCHEMA`); none where the stage has not run."""
+    try:
+        data = root.objects.get(f"clips/{source}/{day}.parquet")
+    except NotFoundError:
+        return SCHEMA.empty_table()
+    return pq.read_table(pa.BufferReader(data))
+
+
+def find_clip(root: Root, source: str, start: datetime) -> list[int]:
+    """Slots of the frames of the clip that begins at a time.
+
+    Raises:
+        NotFoundError: no clip begins there; names those of the day that are nearest.
+    """
+    table = read_clips(root, source, start.astimezone(UTC).date())
+    starts = [value.astimezone(UTC) for value in table["start"].to_pylist()]
+    if start in starts:
+        slots: list[int] = table["slots"][starts.index(start)].as_py()
+        return slots
+    near = sorted(starts, key=lambda value: abs(value - start))[:3]
+    hint = f"the nearest begin {', '.join(f'{v:%H:%MZ}' for v in near)}" if near else "none begins on that day"
+    raise NotFoundError(f"no clip of {source} begins {start:%Y-%m-%dT%H:%MZ}; {hint}")
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())

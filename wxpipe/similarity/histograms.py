@@ -1,0 +1,183 @@
+"""Grid CDFs of every stored picture, made once by the `histograms` stage and kept as a Zarr group beside the frames."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wxpipe.archive.source_pictures import source_picture
+from wxpipe.errors import NotFoundError
+from wxpipe.satellites.catalog import Source
+from wxpipe.similarity.cdf import CountArray, cdf_dtype, grid_cdf_exact, grid_cdf_reference
+from wxpipe.similarity.layout import GridSpec, cell_sizes
+from wxpipe.store.arrays import ArraySpec, create_arrays, encode_chunk, write_shard
+from wxpipe.store.frames import FrameStore, Status, frame_store, runs
+from wxpipe.store.root import Root
+from wxpipe.store.stage import Context, Outcome, Partition, done_partitions, fingerprint_of
+
+CONTRACT = 1
+LARGEST_CHUNK = 16
+"""Slots of a chunk: 16 read three times as fast as one, and a clip's 20 frames touch two or three of them."""
+
+
+class HistogramStore:
+    """The grid CDFs of one source in one layout: ``cdf`` (slot, channel, bin, cell); zeros where nothing is."""
+
+    def __init__(self, root: Root, source: Source, spec: GridSpec) -> None:
+        self.root, self.source, self.spec = root, source, spec
+        self.axis, self.area = source.satellite.axis, source.area
+        self.folder = f"histograms/{source.id}.zarr/{spec.name}"
+
+    @cached_property
+    def array_spec(self) -> ArraySpec:
+        day, channels = self.axis.slots_per_day, len(self.source.satellite.channels)
+        counts = (self.spec.bins - 1, self.spec.cells)
+        chunk = next(n for n in range(min(LARGEST_CHUNK, day), 0, -1) if day % n == 0)
+        return ArraySpec(
+            "cdf", ("slot", "channel", "bin", "cell"), (self.axis.count, channels, *counts),
+            cdf_dtype(self.spec, self.area.rows, self.area.columns, self.area.title_rows).str,
+            (chunk, channels, *counts), (day, channels, *counts),
+            attributes={"long_name": "cumulative pixel counts of each cell; the last bin is the cell's size, not kept"},
+        )  # fmt: skip
+
+    def create(self) -> None:
+        """Lays the group out, once."""
+        sizes = self.cell_sizes().tolist()
+        create_arrays(
+            self.root.objects, self.folder, [self.array_spec], {"layout": self.spec.name, "cell_sizes": sizes}
+        )
+
+    def write_day(self, day: date, cdfs: CountArray) -> None:
+        """Writes the CDFs of a day, (slot, channel, bin, cell); chunks without any are not stored."""
+        spec = self.array_spec
+        steps = range(0, len(cdfs), spec.chunk[0])
+        chunks = {n: encode_chunk(spec, cdfs[at : at + spec.chunk[0]]) for n, at in enumerate(steps)
+                  if cdfs[at : at + spec.chunk[0]].any()}  # fmt: skip
+        write_shard(self.root.objects, self.folder, spec, (self.axis.day_start(day) // len(cdfs), 0, 0, 0), chunks)
+
+    @cached_property
+    def _array(self) -> Any:
+        return self.root.group(self.folder)["cdf"]
+
+    def read(self, slots: npt.NDArray[np.integer[Any]]) -> CountArray:
+        """CDFs of some slots in their order, (n, channel, bin, cell); zeros where no picture is stored.
+
+        Raises:
+            NotFoundError: no CDFs of this layout were ever made.
+        """
+        out = np.empty((len(slots), *self._array.shape[1:]), self._array.dtype)
+        for start, stop, where in runs(np.asarray(slots, np.int64)):
+            out[where] = self._array[start:stop]
+        return out
+
+    def cell_sizes(self, rows: int = 0) -> npt.NDArray[np.int64]:
+        """Pixels of each cell, (cell,), of a picture of a height (the area's full one by default)."""
+        return cell_sizes(self.spec, rows or self.area.rows, self.area.columns, self.area.title_rows)
+
+    def count(self, frames: FrameStore, slot: int, channel: str) -> CountArray:
+        """Counts one stored picture anew, (bin, cell)."""
+        if self.spec.layout == "reference":
+            return grid_cdf_reference(source_picture(frames, slot, channel), self.spec)
+        picture = frames.picture(slot, channel)
+        return grid_cdf_exact(picture, picture.shape[0], self.area.title_rows, self.spec)
+
+
+def histogram_store(root: Root, source: Source | str, name: str | None = None) -> HistogramStore:
+    """The histogram store of a source and layout (the root's ground truth by default), opened once."""
+    found = source if isinstance(source, Source) else root.source(source)
+    layout = name or root.settings.histograms[0]
+    key = ("histograms", found.id, layout)
+    if key not in root.memo:
+        root.memo[key] = HistogramStore(root, found, GridSpec.parse(layout))
+    store: HistogramStore = root.memo[key]
+    return store
+
+
+class Histograms:
+    """Counts every stored picture of a day, in every layout that the root keeps."""
+
+    name = "histograms"
+    trigger = "by day"
+    needs = ("ingest",)
+
+    def partitions(self, context: Context) -> Iterable[Partition]:
+        return done_partitions(context, "ingest")
+
+    def fingerprint(self, partition: Partition, context: Context) -> str:
+        pictures = context.root.ledger.output("ingest", partition.key)
+        return fingerprint_of(contract=CONTRACT, layouts=context.root.settings.histograms, pictures=pictures)
+
+    def prepare(self, partitions: list[Partition], context: Context) -> None:
+        for source in sorted({partition.source for partition in partitions}):
+            for name in context.root.settings.histograms:
+                histogram_store(context.root, source, name).create()
+
+    def run(self, partition: Partition, context: Context) -> Outcome:
+        assert partition.day is not None
+        frames = frame_store(context.root, partition.source)
+        stored = np.isin(frames.day("status", partition.day), [s for s in Status if s.stored])
+        digest = hashlib.sha256()
+        for name in context.root.settings.histograms:
+            store = histogram_store(context.root, partition.source, name)
+            store.write_day(partition.day, self._count_day(store, frames, partition.day, stored))
+            digest.update(np.ascontiguousarray(store.read(np.asarray(frames.axis.day_slots(partition.day)))).data)
+        return Outcome({"pictures": int(stored.sum())}, digest.hexdigest()[:32])
+
+    def _count_day(
+        self, store: HistogramStore, frames: FrameStore, day: date, stored: npt.NDArray[np.bool_]
+    ) -> CountArray:
+        spec, slots = store.array_spec, frames.axis.day_slots(day)
+        cdfs = np.zeros((len(slots), *spec.shape[1:]), spec.dtype)
+        for slot, channel in np.argwhere(stored).tolist():
+            cdfs[slot, channel] = store.count(frames, slots.start + slot, frames.channels[channel])
+        return cdfs
+
+
+def read_or_count(root: Root, source: Source, spec: GridSpec, slots: npt.NDArray[np.int64]) -> CountArray:
+    """CDFs of stored frames in any layout: those that the root keeps, others counted from the pictures now.
+
+    Raises:
+        NotFoundError: a picture of one of the slots is not stored.
+    """
+    store = histogram_store(root, source, spec.name)
+    frames = frame_store(root, source)
+    kept = spec.name in root.settings.histograms
+    counted = store.read(slots) if kept else np.zeros((len(slots), *store.array_spec.shape[1:]), store.array_spec.dtype)
+    for n, slot in enumerate(np.asarray(slots).tolist()):
+        for index, channel in enumerate(frames.channels):
+            if not kept or not counted[n, index].any():
+                counted[n, index] = _counted(store, frames, slot, channel)
+    return counted
+
+
+def stored_cell_sizes(
+    root: Root, source: Source, spec: GridSpec, slots: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[np.int64]:
+    """Pixels of each cell of stored pictures by their true heights, (n, channel, cell).
+
+    Where nothing is stored, and in a source whose pictures have one height, those of the area's full height; the
+    array is then a view that repeats one row.
+    """
+    store, frames = histogram_store(root, source, spec.name), frame_store(root, source)
+    shape = (len(slots), len(frames.channels), spec.cells)
+    if len(source.area.heights) == 1:
+        return np.broadcast_to(store.cell_sizes(), shape)
+    sizes = np.empty(shape, np.int64)
+    for start, stop, where in runs(np.asarray(slots, np.int64)):
+        rows = frames.slots("rows", start, stop)
+        for height in np.unique(rows).tolist():
+            sizes[where][rows == height] = store.cell_sizes(height)
+    return sizes
+
+
+def _counted(store: HistogramStore, frames: FrameStore, slot: int, channel: str) -> CountArray:
+    try:
+        return store.count(frames, slot, channel)
+    except NotFoundError as error:
+        raise NotFoundError(f"{error}; a similarity needs every channel of every frame") from error

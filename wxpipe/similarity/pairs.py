@@ -1,0 +1,206 @@
+"""The `pairs` stage: triples of clips with their ground truth, drawn in blocks so that each grid CDF is read once.
+
+The days of a split are dealt into blocks; triples are drawn within a block, whose CDFs fit in memory. A block is read
+once and compared at once, on whichever worker takes it. The result is a frozen snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wxpipe.draws import derived_seed, permutation, splitmix64
+from wxpipe.errors import NotFoundError
+from wxpipe.similarity.clip_ks import clip_similarities
+from wxpipe.similarity.clip_stage import read_clips
+from wxpipe.similarity.histograms import HistogramStore, histogram_store, stored_cell_sizes
+from wxpipe.similarity.ks import round_cdfs
+from wxpipe.similarity.splits import SPLITS, split_days
+from wxpipe.store.frames import content_digest
+from wxpipe.store.root import Root
+from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
+
+CONTRACT = 1
+SCHEMA = pa.schema(
+    [
+        ("x", pa.string()),
+        ("y", pa.string()),
+        ("z", pa.string()),
+        ("sim_xy", pa.float64()),
+        ("sim_xz", pa.float64()),
+        ("split", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """How triples are drawn.
+
+    Args:
+        triples: how many, over all splits, in proportion to their days.
+        days_a_block: days whose CDFs are in memory at once (COMS: 44 kB a frame, 4 MB a day).
+        seed: of the counter-based draws.
+    """
+
+    triples: int = 4000
+    days_a_block: int = 64
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some days of one split, and how many triples are drawn from them."""
+
+    source: str
+    split: str
+    days: tuple[date, ...]
+    triples: int
+    seed: int
+
+
+class Pairs:
+    """Draws triples at random within the blocks of a split, and computes their similarities."""
+
+    name = "pairs"
+    trigger = "on request"
+    needs = ("histograms", "clips")
+
+    def partitions(self, context: Context) -> Iterable[Partition]:
+        return [Partition("", name=s.id) for s in context.root.sources if s.satellite.clip is not None]
+
+    def fingerprint(self, partition: Partition, context: Context) -> str:
+        settings = pair_settings(context)
+        return fingerprint_of(contract=CONTRACT, settings=asdict(settings), truth=context.root.settings.histograms[0])
+
+    def prepare(self, partitions: list[Partition], context: Context) -> None:
+        """Nothing to prepare."""
+
+    def run(self, partition: Partition, context: Context) -> Outcome:
+        root, source = context.root, partition.name
+        blocks = plan_blocks(clip_days(root, source), source, pair_settings(context))
+        tables = list(context.mapper(_BlockRunner(root), blocks))
+        table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        root.objects.put(f"pairs/{source}/triples.parquet", sink.getvalue().to_pybytes())
+        back = read_triples(root, source)
+        digest = content_digest({name: str(back[name].to_pylist()).encode() for name in SCHEMA.names})
+        splits = back["split"].to_pylist()
+        return Outcome({"triples": len(back), **{split: splits.count(split) for split in SPLITS}}, digest)
+
+
+def pair_settings(context: Context) -> PairSettings:
+    """The settings of a run: the defaults, and what its options change."""
+    names = PairSettings.__dataclass_fields__
+    return PairSettings(**{k.removeprefix("pairs_"): v for k, v in context.options.items()
+                           if k.startswith("pairs_") and k.removeprefix("pairs_") in names})  # fmt: skip
+
+
+def clip_days(root: Root, source: str) -> list[date]:
+    """Days on which clips of a source begin, in order."""
+    entries = root.ledger.entries("clips")
+    return sorted(
+        date.fromisoformat(key.partition("/")[2])
+        for key, entry in entries.items()
+        if key.startswith(f"{source}/") and entry.state == "done" and entry.counts.get("clips", 0) > 0
+    )
+
+
+def plan_blocks(days: list[date], source: str, settings: PairSettings) -> list[Block]:
+    """Deals the days of each split into blocks, at random, and the triples to the blocks by their days."""
+    splits = split_days(days)
+    blocks = []
+    for number, split in enumerate(SPLITS):
+        mine = [day for day in days if splits.get(day) == split]
+        order = permutation(derived_seed(settings.seed, number), len(mine))
+        dealt = [mine[n] for n in order.tolist()]
+        for at in range(0, len(dealt), settings.days_a_block):
+            part = tuple(sorted(dealt[at : at + settings.days_a_block]))
+            count = round(settings.triples * len(part) / len(splits))
+            blocks.append(Block(source, split, part, count, derived_seed(settings.seed, number, at)))
+    return blocks
+
+
+@dataclass(frozen=True)
+class _BlockRunner:
+    """Computes one block; a class and not a closure, so that workers can unpickle it."""
+
+    root: Root
+
+    def __call__(self, block: Block) -> pa.Table:
+        return block_triples(self.root, block)
+
+
+def block_triples(root: Root, block: Block) -> pa.Table:
+    """Draws a block's triples and computes their similarities (`SCHEMA`); each CDF is read once."""
+    clips = pa.concat_tables([read_clips(root, block.source, day) for day in block.days])
+    names = clips["clip_id"].to_pylist()
+    if len(names) < 3:
+        return SCHEMA.empty_table()
+    drawn = draw_triples(len(names), block.triples, block.seed)
+    used, local = np.unique(drawn, return_inverse=True)
+    drawn_local = local.reshape(drawn.shape)
+    slots = np.asarray(clips["slots"].take(pa.array(used)).to_pylist(), np.int64)
+    cdfs, positions = _rounded_cdfs(root, block.source, slots)
+    pairs = np.concatenate([drawn_local[:, [0, 1]], drawn_local[:, [0, 2]]])
+    similarity = clip_similarities(cdfs, positions, pairs)
+    columns = {
+        **{name: [names[n] for n in drawn[:, i].tolist()] for i, name in enumerate("xyz")},
+        "sim_xy": similarity[: len(drawn)],
+        "sim_xz": similarity[len(drawn) :],
+        "split": [block.split] * len(drawn),
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def draw_triples(clips: int, count: int, seed: int) -> npt.NDArray[np.int64]:
+    """Draws triples of three different clips, int64 (count, 3), by a counter-based hash."""
+    words = splitmix64(seed, np.arange(3 * count, dtype=np.uint64)).reshape(count, 3)
+    x = (words[:, 0] % np.uint64(clips)).astype(np.int64)
+    y = (x + 1 + (words[:, 1] % np.uint64(clips - 1)).astype(np.int64)) % clips
+    z = (words[:, 2] % np.uint64(clips - 2)).astype(np.int64)
+    low, high = np.minimum(x, y), np.maximum(x, y)
+    z += z >= low
+    z += z >= high
+    return np.stack((x, y, z), axis=1)
+
+
+def _rounded_cdfs(
+    root: Root, source: str, slots: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The block's working set, uint8, read a day at a time, and the clips' frames as positions in it."""
+    store = histogram_store(root, source)
+    frames, positions = np.unique(slots, return_inverse=True)
+    step = store.axis.slots_per_day
+    parts = [_rounded_part(store, frames[at : at + step]) for at in range(0, len(frames), step)]
+    return np.concatenate(parts), positions.reshape(slots.shape)
+
+
+def _rounded_part(store: HistogramStore, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """CDFs of some slots, rounded by the cells of each picture's own height, (n, channel, bin, cell)."""
+    counts = store.read(slots)
+    if len(store.area.heights) == 1:
+        return round_cdfs(counts, store.cell_sizes())
+    sizes = stored_cell_sizes(store.root, store.source, store.spec, slots)
+    each = counts.reshape(-1, 1, *counts.shape[2:])
+    return round_cdfs(each, sizes.reshape(len(each), -1)).reshape(counts.shape)
+
+
+def read_triples(root: Root, name: str) -> pa.Table:
+    """A frozen set of triples (`SCHEMA`).
+
+    Raises:
+        NotFoundError: there is none of that name.
+    """
+    try:
+        data = root.objects.get(f"pairs/{name}/triples.parquet")
+    except NotFoundError as error:
+        raise NotFoundError(f"no pairs named {name!r} in {root.url}; `wxpipe pairs build` makes them") from error
+    return pq.read_table(pa.BufferReader(data))
