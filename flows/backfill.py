@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.stages import cluster_address, publish_report, run_stages
 from wxpipe.errors import WxpipeError
 from wxpipe.pipeline.backfill import Job, finish, scan
+from wxpipe.pipeline.events import Result
 from wxpipe.pipeline.plan import Range
 
 
@@ -51,10 +52,15 @@ def backfill(
     """
     job = Job(root, archive, site, Range(tuple(satellites or ()), first, last, tuple(stages or ())), options or {})
     run_scan(job)
+    results: list[Result] = []
     try:
         with cluster_address(scheduler, workers) as address:
-            run_stages(job, address)
+            run_stages(job, address, results)
     finally:
-        report = finish(job, [])
+        report = finish(job, results)
         publish_report(report)
-    return {"quarantined": report.quarantined, "differences": len(report.differences)}
+    return {
+        "promoted": report.promoted or 0,
+        "quarantined": report.quarantined,
+        "differences": len(report.differences),
+    }

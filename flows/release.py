@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.stages import publish_report, run_stages
 from wxpipe.pipeline.backfill import Job, finish
+from wxpipe.pipeline.events import Result
 from wxpipe.pipeline.plan import Range
 
 
@@ -17,7 +18,8 @@ def release(root: str) -> dict[str, int]:
         root: folder or s3:// URL of the root.
     """
     job = Job(root, wanted=Range(stages=("release",)))
-    run_stages(job, "")
-    report = finish(job, [])
+    results: list[Result] = []
+    run_stages(job, "", results)
+    report = finish(job, results)
     publish_report(report)
     return {"promoted": report.promoted or 0, "differences": len(report.differences)}

@@ -25,10 +25,11 @@ class ParcelFailedError(WxpipeError):
     """Some partitions of a parcel failed; the ledger holds them open, and the others are done."""
 
     def __init__(self, stage: str, results: Sequence[Result]) -> None:
-        self.failed = [result for result in results if result.state != "done"]
+        self.results = results
         self.bug = any(result.trace for result in results)
-        lines = "\n".join(f"{r.partition.key}: {r.error}\n{r.trace}".rstrip() for r in self.failed[:20])
-        super().__init__(f"{len(self.failed)} of {len(results)} partitions of {stage} failed:\n{lines}")
+        failed = [result for result in results if result.state != "done"]
+        lines = "\n".join(f"{r.partition.key}: {r.error}\n{r.trace}".rstrip() for r in failed[:20])
+        super().__init__(f"{len(failed)} of {len(results)} partitions of {stage} failed:\n{lines}")
 
 
 @task(name="stage", task_run_name="{stage} {label}", cache_policy=NO_CACHE)
@@ -38,8 +39,8 @@ def run_parcel(
     job: Job,
     leases: Sequence[str],
     address: str,
-) -> int:
-    """Runs one stage over some source-months (or named things) on Dask workers; returns how many partitions.
+) -> list[Result]:
+    """Runs one stage over some source-months (or named things) on Dask workers.
 
     Raises:
         ParcelFailedError: some of them failed.
@@ -48,13 +49,16 @@ def run_parcel(
         results = run_stage(stage, job.context(), check_range(job), workers, leases)
     if any(result.state != "done" for result in results):
         raise ParcelFailedError(stage, results)
-    return len(results)
+    return results
 
 
-def run_stages(job: Job, address: str) -> None:
+def run_stages(job: Job, address: str, results: list[Result]) -> None:
     """Runs every stage of a job, each planned when its turn comes.
 
     A partition that fails stays open and the rest goes on; after a bug no further stage begins.
+
+    Args:
+        results: is given what became of each partition, also where this raises.
 
     Raises:
         WxpipeError: something failed; raised at the end.
@@ -66,11 +70,14 @@ def run_stages(job: Job, address: str) -> None:
         leases = list(due_by_lease(name, job.context(), wanted))
         for parcel in in_parcels(leases, MOST_TASKS // len(names)):
             state = run_parcel(name, _label(parcel), job, parcel, address, return_state=True)
-            fault = state.result(raise_on_failure=False)
-            if isinstance(fault, ParcelFailedError):
-                faults.append(fault)
-            elif isinstance(fault, BaseException):
-                raise fault
+            found = state.result(raise_on_failure=False)
+            if isinstance(found, ParcelFailedError):
+                faults.append(found)
+                results += found.results
+            elif isinstance(found, BaseException):
+                raise found
+            else:
+                results += found
         if any(fault.bug for fault in faults):
             break
     if faults:

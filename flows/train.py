@@ -8,6 +8,7 @@ from prefect import flow
 
 from flows.stages import cluster_address, publish_report, run_stages
 from wxpipe.pipeline.backfill import Job, finish
+from wxpipe.pipeline.events import Result
 from wxpipe.pipeline.plan import Range
 
 
@@ -30,8 +31,9 @@ def train(
     """
     anew = ("pairs", "train")
     job = Job(root, wanted=Range(tuple(satellites or ()), stages=anew), options={**(options or {}), "anew": anew})
+    results: list[Result] = []
     with cluster_address(scheduler, workers) as address:
-        run_stages(job, address)
-    report = finish(job, [])
+        run_stages(job, address, results)
+    report = finish(job, results)
     publish_report(report)
     return {"quarantined": report.quarantined, "differences": len(report.differences)}

@@ -8,7 +8,14 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import numba
 import pytest
+
+from tests.mini import first_run, longer, second_run, two_days  # noqa: F401 - fixtures
+from wxpipe.pipeline.backfill import Job, run, scan
+from wxpipe.pipeline.plan import Range
+from wxpipe.pipeline.run import Workers
+from wxpipe.store.root import Root
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +28,39 @@ def real_archive() -> Path:
     if not (path / "coms").is_dir():
         pytest.fail(f"WXPIPE_REAL_ARCHIVE names {path}, which has no folder coms/")
     return path
+
+
+@pytest.fixture(scope="session")
+def real_root(real_archive: Path, tmp_path_factory: pytest.TempPathFactory, ingested: Callable[..., Root]) -> Root:
+    """A root of the 140 pictures of ``coms/`` and ``coms_events/``, whose archive has been moved away since.
+
+    Ingested, counted and searched for clips in this process; made once a session, in about 10 seconds, to be read.
+    """
+    if numba.config.DISABLE_JIT:
+        pytest.skip("real pictures take hours without compiled kernels")
+    folder = tmp_path_factory.mktemp("real")
+    archive = folder / "archive"
+    archive.mkdir()
+    for name in ("coms", "coms_events"):
+        (archive / name).symlink_to(real_archive / name, target_is_directory=True)
+    ingested(folder / "root", archive)
+    archive.rename(folder / "moved away")
+    return Root(str(folder / "root"))
+
+
+@pytest.fixture(scope="session")
+def ingested() -> Callable[..., Root]:
+    """(folder, archive, site) to a root whose stages up to ``clips`` have run in this process without a failure."""
+
+    def ingest(root: Path, archive: Path, site: Path | None = None) -> Root:
+        stages = Range(stages=("ingest", "histograms", "clips"))
+        job = Job(str(root), str(archive), str(site or ""), stages)
+        assert scan(job).state == "done"
+        report = run(job, Workers())
+        assert not report.failed, report.failed
+        return Root(str(root))
+
+    return ingest
 
 
 WORD = (1 << 64) - 1

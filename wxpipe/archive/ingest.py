@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -24,6 +25,9 @@ from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
 
 CONTRACT = 1
 """Version of what this stage makes; a higher one makes every day stale."""
+
+GONE, UNREADABLE = "gone", "unreadable"
+"""Reasons that lie not in a file but in the moment: `scan` looks whether they hold still."""
 
 
 class Ingest:
@@ -108,6 +112,7 @@ class _DayIngest:
     counts: Counter[str] = field(default_factory=Counter)
     content: dict[str, str] = field(default_factory=dict)
     pixels: dict[str, bytes] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
 
     def run(self) -> Outcome:
         axis, channels = self.frames.axis, self.frames.channels
@@ -125,49 +130,72 @@ class _DayIngest:
 
     def _channel(self, index: int, waiting: dict[int, list[RawFile]]) -> None:
         """All slots of one channel in order, each compared with the one before."""
-        previous = self._last_of_day_before(waiting.get(self.slots.start - 1, []))
+        previous = self._last_of_day_before(index, waiting.get(self.slots.start - 1, []))
         for slot in self.slots:
             best: SoundPicture | None = None
-            present = [file for file in waiting.get(slot, []) if not file.vanished]
-            for file in sorted(present, key=lambda f: (-f.size, f.path)):
+            taken = ""
+            present = _by_size(waiting.get(slot, []))
+            for file in present:
                 if best is None:
-                    best = self._take(file, index, previous)
+                    best, taken = self._take(file, index, previous), file.path
                 else:
-                    self._note_duplicate(file)
-            if best is None and not present:
+                    self._note_duplicate(file, self.content[taken], previous)
+            if best is None and all(file.path in self.unread for file in present):
                 best = self._carry_over(slot, index, waiting.get(slot, []))
-            elif best is None:
+            if best is None and present:
                 self.made.status[slot - self.slots.start, index] = Status.QUARANTINED
             previous = best or previous
 
     def _take(self, file: RawFile, index: int, previous: SoundPicture | None) -> SoundPicture | None:
         """Reads one file into the day, or quarantines it."""
-        data = b""
         try:
-            data = _read(self.archive, file)
-            self.content[file.path] = hashlib.sha256(data).hexdigest()
-            picture = self.reader.read(data, file.path, file.channel, file.time)
-            before = previous.picture if previous is not None else None
-            copied = copy_of(before, picture.picture, self.frames.source.area.title_rows)
-            if copied is not None:
-                raise Quarantine(file.path, "stale copy", "a new picture", copied)
+            picture = self._examine(file, self._bytes_of(file), previous)
         except Quarantine as fault:
-            digest = self.content.setdefault(file.path, "")
-            self._note(file, Record(file.path, fault.reason, fault.expected, fault.found, digest=digest))
+            self._put_aside(file, fault)
             return None
         self._keep(file.slot, index, picture, int(file.time.timestamp()))
         for doubt in picture.doubts:
             self._note(file, Record(file.path, doubt.reason, doubt.expected, doubt.found, kind="suspect"))
         return picture
 
-    def _note_duplicate(self, file: RawFile) -> None:
-        """A second file of a slot that has a picture: read for its digest only, and recorded."""
+    def _bytes_of(self, file: RawFile) -> bytes:
+        """A file's bytes, whose digest is kept, or the note that they could not be had."""
         try:
-            digest = hashlib.sha256(_read(self.archive, file)).hexdigest()
+            data = _read(self.archive, file)
         except Quarantine:
-            digest = ""
-        self.content[file.path] = digest
-        found = f"{file.size} bytes, not larger than the file that was taken"
+            self.content[file.path] = ""
+            self.unread.add(file.path)
+            raise
+        self.content[file.path] = hashlib.sha256(data).hexdigest()
+        return data
+
+    def _examine(self, file: RawFile, data: bytes, previous: SoundPicture | None) -> SoundPicture:
+        """A file's picture; raises Quarantine where it is unusable, or is the picture before it under a new name."""
+        picture = self.reader.read(data, file.path, file.channel, file.time)
+        before = previous.picture if previous is not None else None
+        copied = copy_of(before, picture.picture, self.frames.source.area.title_rows)
+        if copied is not None:
+            raise Quarantine(file.path, "stale copy", "a new picture", copied)
+        return picture
+
+    def _put_aside(self, file: RawFile, fault: Quarantine) -> None:
+        digest = self.content[file.path]
+        self._note(file, Record(file.path, fault.reason, fault.expected, fault.found, digest=digest))
+
+    def _note_duplicate(self, file: RawFile, taken: str, previous: SoundPicture | None) -> None:
+        """Another file of a slot that has a picture: the same bytes are a duplicate, others are looked at first.
+
+        Args:
+            taken: digest of the file that the picture was made of.
+        """
+        try:
+            data = self._bytes_of(file)
+            if self.content[file.path] != taken:
+                self._examine(file, data, previous)
+        except Quarantine as fault:
+            self._put_aside(file, fault)
+            return
+        digest, found = self.content[file.path], f"{file.size} bytes, not larger than the file that was taken"
         self._note(file, Record(file.path, "duplicate", "one file a slot", found, kind="duplicate", digest=digest))
 
     def _keep(self, slot: int, index: int, picture: SoundPicture, observed: int) -> None:
@@ -181,31 +209,37 @@ class _DayIngest:
             hashlib.sha256(array.tobytes()).digest() for array in (picture.picture, picture.reduced)
         )
 
-    def _carry_over(self, slot: int, index: int, vanished: list[RawFile]) -> SoundPicture | None:
-        """The stored picture of a file that has vanished since: an absence erases nothing."""
-        if not vanished:
+    def _carry_over(self, slot: int, index: int, files: list[RawFile]) -> SoundPicture | None:
+        """The stored picture of files that have vanished, or cannot be read now: an absence erases nothing."""
+        kept = self._stored(slot, index) if files else None
+        if kept is None:
             return None
-        channel = self.frames.channels[index]
-        try:
-            picture = self.frames.picture(slot, channel)
-        except NotFoundError:
-            return None
-        status, layer, observed = (
-            int(self.frames.group[name][slot, index]) for name in ("status", "layer", "time_observed")
-        )
-        kept = SoundPicture(picture, self.frames.reduced([slot], [channel])[0, 0], layer, ())
+        status, observed = (int(self.frames.slots(n, slot, slot + 1)[0, index]) for n in ("status", "time_observed"))
         self._keep(slot, index, kept, observed)
         self.made.status[slot - self.slots.start, index] = status
         self.counts["carried_over"] += 1
         return kept
 
-    def _last_of_day_before(self, files: list[RawFile]) -> SoundPicture | None:
-        for file in sorted((f for f in files if not f.vanished), key=lambda f: (-f.size, f.path)):
-            try:
-                return self.reader.read(_read(self.archive, file), file.path, file.channel, file.time)
-            except Quarantine:
-                continue
-        return None
+    def _stored(self, slot: int, index: int) -> SoundPicture | None:
+        channel = self.frames.channels[index]
+        try:
+            picture = self.frames.picture(slot, channel)
+        except NotFoundError:
+            return None
+        layer = int(self.frames.slots("layer", slot, slot + 1)[0, index])
+        return SoundPicture(picture, self.frames.reduced([slot], [channel])[0, 0], layer, ())
+
+    def _last_of_day_before(self, index: int, files: list[RawFile]) -> SoundPicture | None:
+        """The picture that the day's first one must not be a copy of; all its files are read, for their digests."""
+        found: SoundPicture | None = None
+        present = _by_size(files)
+        for file in present:
+            with contextlib.suppress(Quarantine):
+                data = self._bytes_of(file)
+                found = found or self.reader.read(data, file.path, file.channel, file.time)
+        if found is None and files and all(file.path in self.unread for file in present):
+            return self._stored(self.slots.start - 1, index)
+        return found
 
     def _mark_unseen(self) -> None:
         """What did not come: outside the source's span, not on the schedule, or missing."""
@@ -244,6 +278,11 @@ class _DayIngest:
         return Outcome(counts, content_digest(parts), inputs, tuple(self.records))
 
 
+def _by_size(files: list[RawFile]) -> list[RawFile]:
+    """Those that are there, in the order in which they are tried: the largest first."""
+    return sorted((file for file in files if not file.vanished), key=lambda f: (-f.size, f.path))
+
+
 def _archive(context: Context) -> Objects:
     if not context.archive:
         raise RefusedError("ingest reads raw files, and no archive was named; give --archive")
@@ -255,11 +294,11 @@ def _read(archive: Objects, file: RawFile) -> bytes:
     try:
         return archive.get(file.path)
     except NotFoundError as error:
-        raise Quarantine(file.path, "gone", "the file that the scan listed", "nothing") from error
+        raise Quarantine(file.path, GONE, "the file that the scan listed", "nothing") from error
     except PermissionError as error:
-        raise Quarantine(file.path, "unreadable", "a file that may be read", "permission denied") from error
+        raise Quarantine(file.path, UNREADABLE, "a file that may be read", "permission denied") from error
     except OSError as error:
-        raise Quarantine(file.path, "unreadable", "a file that can be read", str(error.strerror)) from error
+        raise Quarantine(file.path, UNREADABLE, "a file that can be read", str(error.strerror)) from error
 
 
 def _satellite_digest(root: Root, source: str) -> str:
@@ -272,7 +311,7 @@ def _satellite_digest(root: Root, source: str) -> str:
 
 def _inputs_digest(day: _Day, archive: Objects, frames: FrameStore) -> str:
     content = {}
-    for file in day.files:
+    for file in [*day.files, *day.before]:
         if not file.vanished:
             try:
                 content[file.path] = hashlib.sha256(_read(archive, file)).hexdigest()
@@ -288,6 +327,6 @@ def _digest_of(day: _Day, content: dict[str, str], frames: FrameStore) -> str:
         satellite=_satellite_digest(frames.root, frames.source.id),
         layers=sorted(frames.layer_ids()),
         rows=[(f.path, f.slot, f.channel, f.vanished, content.get(f.path, "")) for f in day.files],
-        before=[(f.path, f.size, f.vanished) for f in day.before],
+        before=[(f.path, f.slot, f.channel, f.vanished, content.get(f.path, "")) for f in day.before],
         expected=(day.expected.start, day.expected.stop),
     )

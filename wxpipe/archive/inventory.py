@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wxpipe.errors import NotFoundError, RefusedError
-from wxpipe.satellites.names import Named, NameReader
+from wxpipe.satellites.names import NO_GRAMMAR, Named, NameReader
 from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.objects import ObjectInfo, Objects
+from wxpipe.store.quarantine import Record
 from wxpipe.store.root import Root
 
 SCHEMA = pa.schema(
@@ -52,14 +53,22 @@ class RawFile:
 
 @dataclass(frozen=True)
 class ScanCounts:
-    """What a scan found: files by source, and those that belong to none."""
+    """What a scan found: files by source, and those that belong to none.
+
+    Attributes:
+        unparsed: files that no grammar reads, or that say what cannot be.
+        unlistable: files and folders that could not be looked at; they are not among those listed.
+        put_aside: the unlistable, and the files that say what cannot be. What no grammar knows is none of ours.
+    """
 
     listed: int
     by_source: dict[str, int]
     unparsed: int
     unconfigured: int
+    unlistable: int
     vanished: int
     changed_months: int
+    put_aside: tuple[Record, ...]
 
 
 def scan_archive(
@@ -76,10 +85,11 @@ def scan_archive(
     A file that was listed before and is not there now is kept, as vanished: nothing is erased by an absence.
 
     Raises:
-        RefusedError: the archive lists no file at all while the inventory holds some (is it mounted?).
+        RefusedError: the archive lists no file at all (is it mounted?).
     """
-    months, unnamed, listed = _list(archive, reader, progress)
-    _refuse_empty(archive, root, listed)
+    listing = _list(archive, reader, progress)
+    _refuse_empty(archive, root, listing)
+    months, unnamed = listing.months, listing.unnamed
     seen = {source.rsplit("-", 1)[0] for source, _ in months}
     root.adopt({name: satellite for name, satellite in satellites.items() if name in seen})
     vanished = changed = 0
@@ -96,30 +106,53 @@ def scan_archive(
     for (source, _), rows in sorted(months.items()):
         by_source[source] = by_source.get(source, 0) + len(rows)
     kinds = [row["kind"] for row in unnamed]
-    return ScanCounts(listed, by_source, kinds.count("unparsed"), kinds.count("unconfigured"), vanished, changed)
+    return ScanCounts(
+        listing.listed, by_source, kinds.count("unparsed"), kinds.count("unconfigured"), kinds.count("unlistable"),
+        vanished, changed, tuple(listing.put_aside),
+    )  # fmt: skip
 
 
-def _list(
-    archive: Objects, reader: NameReader, progress: Callable[[int], None]
-) -> tuple[dict[tuple[str, str], list[RawFile]], list[dict[str, Any]], int]:
-    months: dict[tuple[str, str], list[RawFile]] = {}
-    unnamed: list[dict[str, Any]] = []
+@dataclass
+class _Listing:
+    """What an archive lists, told apart by name."""
 
-    def unlistable(path: str, error: OSError) -> None:
-        unnamed.append({"path": path, "size": 0, "kind": "unparsed", "reason": f"cannot be listed: {error.strerror}"})
+    months: dict[tuple[str, str], list[RawFile]] = field(default_factory=dict)
+    unnamed: list[dict[str, Any]] = field(default_factory=list)
+    put_aside: list[Record] = field(default_factory=list)
+    listed: int = 0
 
-    listed = 0
-    for info in archive.walk(on_error=unlistable):
-        listed += 1
-        if listed % 1000 == 0:
-            progress(listed)
+    def unlistable(self, path: str, error: OSError) -> None:
+        path, reason = _spelled(path), f"cannot be listed: {error.strerror}"
+        self.unnamed.append({"path": path, "size": 0, "kind": "unlistable", "reason": reason})
+        self.put_aside.append(Record(path, "cannot be listed", "a file or folder that may be", str(error.strerror)))
+
+    def nameless(self, info: ObjectInfo, kind: str, reason: str) -> None:
+        path = _spelled(info.key)
+        self.unnamed.append({"path": path, "size": info.size, "kind": kind, "reason": reason})
+        if kind == "unparsed" and reason != NO_GRAMMAR:
+            self.put_aside.append(Record(path, "impossible name", "a channel and a time that can be", reason))
+
+
+def _list(archive: Objects, reader: NameReader, progress: Callable[[int], None]) -> _Listing:
+    listing = _Listing()
+    for info in archive.walk(on_error=listing.unlistable):
+        listing.listed += 1
+        if listing.listed % 1000 == 0:
+            progress(listing.listed)
         named = reader.read(info.key)
-        if isinstance(named, Named):
-            months.setdefault((named.source, _month(reader, named)), []).append(_raw(info, named))
+        if not isinstance(named, Named):
+            listing.nameless(info, named.kind, named.reason)
+        elif _spelled(info.key) != info.key:
+            listing.nameless(info, "unparsed", "the path is not UTF-8")
         else:
-            unnamed.append({"path": info.key, "size": info.size, "kind": named.kind, "reason": named.reason})
-    progress(listed)
-    return months, unnamed, listed
+            listing.months.setdefault((named.source, _month(reader, named)), []).append(_raw(info, named))
+    progress(listing.listed)
+    return listing
+
+
+def _spelled(path: str) -> str:
+    """A path that can be written down: bytes that are no UTF-8 are shown as ``\\xff``."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _month(reader: NameReader, named: Named) -> str:
@@ -134,11 +167,12 @@ def _vanished(row: RawFile) -> RawFile:
     return RawFile(row.slot, row.channel, row.path, row.size, row.version, row.time, vanished=True)
 
 
-def _refuse_empty(archive: Objects, root: Root, listed: int) -> None:
-    if not listed and _known_months(root):
+def _refuse_empty(archive: Objects, root: Root, listing: _Listing) -> None:
+    if not listing.listed:
+        holds = f", and the inventory of {root.url} holds some" if _known_months(root) else ""
+        why = "".join(f"; {row['path'] or 'it'} {row['reason']}" for row in listing.unnamed[:3])
         raise RefusedError(
-            f"archive {archive.url} lists no files, and the inventory of {root.url} holds some; "
-            "is the archive mounted, and is this its path?"
+            f"archive {archive.url} lists no files{holds}{why}; is the archive mounted, and is this its path?"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -9,29 +10,32 @@ import numpy as np
 from wxpipe.archive.inventory import RawFile
 from wxpipe.archive.overlay import learn_layer, separate
 from wxpipe.archive.picture import Bytes, PictureReader
-from wxpipe.errors import Quarantine
+from wxpipe.errors import NotFoundError, Quarantine
 from wxpipe.store.frames import FrameStore
 from wxpipe.store.objects import Objects
 
 SAMPLE = 7
+WITNESSES = 2
+"""Pictures of a sample that must show the same new layer where layers are known: one alone may be a damaged one."""
 
 
 def register_layers(frames: FrameStore, archive: Objects, files: Sequence[RawFile]) -> list[int]:
     """Learns the layer of pictures that no registered layer explains, and registers it; returns new ids.
 
-    A layer is registered only if it explains at least half of the sample to the last pixel: a damaged or
-    foreign picture in the sample cannot make one.
+    A layer is registered only if it explains at least half of the sample to the last pixel, and, where layers are
+    known already, at least two different pictures: a damaged or foreign picture in the sample cannot make one.
     """
     area = frames.source.area
     if area.overlay_colour is None:
         return []
     unexplained = [rgb for rgb in _sample(frames, archive, files) if not _explained(frames, rgb)]
     registered = []
+    witnesses = WITNESSES if frames.layer_ids() else 1
     for rows in sorted({rgb.shape[0] for rgb in unexplained}):
         sample = [rgb for rgb in unexplained if rgb.shape[0] == rows]
         layer = learn_layer(sample, area.title_rows, area.overlay_colour)
         exact = sum(separate(rgb, layer, area.title_rows, area.overlay_colour)[1] == 0 for rgb in sample)
-        if layer.any() and 2 * exact >= len(sample):
+        if layer.any() and exact >= max(witnesses, len(sample) / 2):
             full = np.zeros((area.rows, area.columns), np.bool_)
             full[:rows] = layer
             registered.append(frames.register_layer(full))
@@ -47,15 +51,19 @@ def _explained(frames: FrameStore, rgb: Bytes) -> bool:
 
 
 def _sample(frames: FrameStore, archive: Objects, files: Sequence[RawFile]) -> Iterable[Bytes]:
-    """Decodable pictures, spread evenly over the files; a bad one is passed over, its neighbour is tried."""
+    """Decodable pictures, all different, spread evenly over the files; for a bad one its neighbour is tried."""
     reader = PictureReader(frames.source, {})
     there = [file for file in files if not file.vanished]
-    taken = 0
+    taken: set[bytes] = set()
     for start in np.linspace(0, len(there), SAMPLE, endpoint=False).astype(int) if there else ():
         for file in there[start : start + 8]:
             try:
-                yield reader.decode(archive.get(file.path), file.path)
-            except (Quarantine, OSError):
+                data = archive.get(file.path)
+                digest = hashlib.sha256(data).digest()
+                if digest in taken:
+                    continue
+                yield reader.decode(data, file.path)
+            except (Quarantine, NotFoundError, OSError):
                 continue
-            taken += 1
+            taken.add(digest)
             break

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
 
+from wxpipe.archive.ingest import GONE, UNREADABLE
 from wxpipe.archive.inventory import UNPARSED, inventory_of, scan_archive
 from wxpipe.errors import NotFoundError
-from wxpipe.satellites.catalog import load_satellites
+from wxpipe.satellites.catalog import load_satellites, shipped_satellites
 from wxpipe.satellites.names import NameReader
-from wxpipe.store.objects import open_objects
+from wxpipe.satellites.satellite import Satellite
+from wxpipe.store.objects import Objects, open_objects
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
+
+PUT_ASIDE = ("scan", "archive", date.min)
+"""Under which stage, source and day the quarantine holds files whose names give none."""
 
 
 class Scan:
@@ -32,21 +39,58 @@ class Scan:
     def run(self, partition: Partition, context: Context) -> Outcome:
         """Lists everything; ``options["satellites"]`` names a site's own satellite files."""
         root = context.root
-        satellites = load_satellites(context.options.get("satellites"))
-        reader = NameReader({**root.satellites, **satellites}.values())
+        satellites = known_satellites(root, context.options.get("satellites"))
         archive = open_objects(context.archive)
-        counts = scan_archive(archive, root, reader, context.progress, satellites)
+        counts = scan_archive(archive, root, NameReader(satellites.values()), context.progress, satellites)
         root.memo.clear()
+        root.quarantine.replace(*PUT_ASIDE, counts.put_aside)
+        reopen_days(root, archive)
         return Outcome(
             {
                 "listed": counts.listed,
                 "unparsed": counts.unparsed,
                 "unconfigured": counts.unconfigured,
+                "unlistable": counts.unlistable,
                 "vanished": counts.vanished,
                 "recorded": sum(inventory_of(root, source.id).count()["files"] for source in root.sources),
             },
             inventory_digest(root),
         )
+
+
+def known_satellites(root: Root, site: str | None) -> dict[str, Satellite]:
+    """The satellites that names are read by: the site's where it gives any, else the root's, else the shipped."""
+    shipped = shipped_satellites()
+    given = {name: s for name, s in load_satellites(site).items() if s != shipped.get(name)}
+    return {**shipped, **root.satellites, **given}
+
+
+def reopen_days(root: Root, archive: Objects) -> None:
+    """Makes days stale whose files could not be read when they were ingested, and now can be.
+
+    Permissions that were given, and a disk that is well again, leave no mark in a listing. A source-month that another
+    run holds is left to the next scan.
+    """
+    held = {
+        (source, day)
+        for stage, source, day, record in root.quarantine.all()
+        if stage == "ingest" and record.reason in (GONE, UNREADABLE) and _readable(archive, record.path)
+    }
+    for partition in (Partition(source, day) for source, day in sorted(held)):
+        lease = root.leases.try_acquire(partition.lease_key)
+        if lease is not None:
+            entry = root.ledger.get("ingest", partition.key)
+            if entry is not None:
+                root.ledger.put(replace(entry, fingerprint=""))
+            root.leases.release(lease)
+
+
+def _readable(archive: Objects, path: str) -> bool:
+    try:
+        archive.get(path)
+    except (NotFoundError, OSError):
+        return False
+    return True
 
 
 def inventory_digest(root: Root) -> str:

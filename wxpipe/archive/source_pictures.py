@@ -10,13 +10,19 @@ from wxpipe.errors import NotFoundError
 from wxpipe.store.frames import NO_LAYER, UNKNOWN_LAYER, FrameStore
 
 
-def source_picture(frames: FrameStore, slot: int, channel: str) -> NDArray[np.uint8]:
+def source_picture(
+    frames: FrameStore, slot: int, channel: str, picture: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """The decoded pixels of the raw file that a stored picture was made of, uint8 (rows, x, 3).
+
+    Args:
+        picture: what the store has of it, where the caller has read that already.
 
     Raises:
         NotFoundError: no picture is stored, or its overlay was not known, so that its colours are lost.
     """
-    picture = frames.picture(slot, channel)
+    if picture is None:
+        picture = frames.picture(slot, channel)
     number = int(frames.group["layer"][slot, frames.channels.index(channel)])
     if number == UNKNOWN_LAYER:
         raise NotFoundError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wxpipe.errors import WxpipeError
@@ -41,7 +42,9 @@ def run_flow(job: Job, scheduler: str, workers: int) -> Report:
     with watching(), listening(collect):
         state = backfill(**_parameters(job, scheduler, workers), return_state=True)
     report = finish(job, results)
-    if not state.is_completed() and not report.failed:
+    if state.is_completed():
+        return replace(report, promoted=state.result()["promoted"] or None)
+    if not report.failed:
         raise WxpipeError(f"the flow ended as {state.name}: {state.message}")
     return report
 

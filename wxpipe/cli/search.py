@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def command(
-    at: Annotated[str, typer.Option("--at", metavar="TIME", help="Start of the clip, e.g. 2011-03-03T08:00Z.")],
+    at: Annotated[str, typer.Option("--at", metavar="TIME", help="Its start, e.g. 2011-03-03T08:00Z; or latest.")],
     satellite: Annotated[str, typer.Option("--satellite", help="A satellite or source, e.g. coms.")],
     root: Root = DEFAULT_ROOT,
-    unit: Annotated[str, typer.Option(help="clip or frame.")] = "clip",
+    unit: Annotated[Literal["clip", "frame"], typer.Option(help="What to look for.")] = "clip",
     k: Annotated[int, typer.Option("--k", min=1, help="How many analogs.")] = 10,
     where: Annotated[str, typer.Option(metavar="SQL", help="What analogs must satisfy, e.g. 'month in (6, 7)'.")] = "",
     exclude_hours: Annotated[float, typer.Option(min=0, help="Leave out the query's own time, so far around.")] = 24.0,
-    episodes: Annotated[str, typer.Option(help="on: overlapping clips are one answer; off.")] = "on",
+    episodes: Annotated[Literal["on", "off"], typer.Option(help="on: overlapping clips are one answer.")] = "on",
     rerank: Annotated[
         str, typer.Option(metavar="MEASURE", help="Order the candidates by a measure: ground-truth.")
     ] = "",
@@ -31,14 +31,19 @@ def command(
     """Find the past weather that looked like a time in the archive."""
     from wxpipe.store.root import require_root
     from wxpipe.vectors.answers import SearchRequest
-    from wxpipe.vectors.search import search
+    from wxpipe.vectors.search import latest, search
 
-    request = SearchRequest(
-        satellite, parse_time(at), unit=_one_of(unit, "--unit", ("clip", "frame")), k=k, where=where,  # type: ignore[arg-type]
-        exclude_hours=exclude_hours, episodes=_one_of(episodes, "--episodes", ("on", "off")) == "on",
-        rerank=rerank or None,
-    )  # fmt: skip
     opened = require_root(root)
+    request = SearchRequest(
+        satellite,
+        latest(opened, satellite, unit) if at == "latest" else parse_time(at),
+        unit=unit,
+        k=k,
+        where=where,
+        exclude_hours=exclude_hours,
+        episodes=episodes == "on",
+        rerank=rerank or None,
+    )
     answer = search(opened, request)
     if picture is not None:
         from wxpipe.vectors.answer_picture import draw_answer
@@ -50,25 +55,17 @@ def command(
         _show(answer, picture)
 
 
-def _one_of(value: str, option: str, known: tuple[str, ...]) -> str:
-    from wxpipe.errors import UsageError
-
-    if value not in known:
-        raise UsageError(f"{option} {value}: choose one of {', '.join(known)}")
-    return value
-
-
 def _show(answer: Answer, picture: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     name = answer.query.id or "a vector"
-    table = Table("rank", "start (UTC)", "similarity", "distance", "in its episode", "id", title=f"analogs of {name}")
+    table = Table("rank", "start (UTC)", "similarity", "distance", "overlapping", title=f"analogs of {name}")
     for analog in answer.analogs:
         similarity = "-" if analog.similarity is None else f"{analog.similarity:.3f}"
-        table.add_row(str(analog.rank), f"{analog.start:%Y-%m-%d %H:%M}", similarity, f"{analog.distance:.4f}",
-                      str(len(analog.episode)), analog.id)  # fmt: skip
+        start = f"{analog.start:%Y-%m-%d %H:%M}"
+        table.add_row(str(analog.rank), start, similarity, f"{analog.distance:.4f}", str(len(analog.episode)))
     console.print(table)
     console.print(f"release {answer.release} · model {answer.model} · index {answer.index}", highlight=False)
     if answer.warning:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,7 +17,9 @@ def command(
     second: Annotated[str, typer.Argument(metavar="B", help="The other one.")] = "",
     grid: Annotated[int, typer.Option("--grid", help="Cells along each side.")] = 24,
     bins: Annotated[int, typer.Option("--bins", help="Bins of grey values.")] = 20,
-    layout: Annotated[str, typer.Option("--layout", help="exact or reference (the published program).")] = "exact",
+    layout: Annotated[
+        Literal["exact", "reference"], typer.Option(help="reference: the published program's.")
+    ] = "exact",
     root: Annotated[str, typer.Option("--root", envvar="WXPIPE_ROOT", help="Where identities are looked up.")] = "",
     satellite: Annotated[str, typer.Option("--satellite", help="With --first and --second: whose frames.")] = "coms",
     first_times: Annotated[str, typer.Option("--first", metavar="T,T,...", help="Frames of the store.")] = "",
@@ -31,7 +33,7 @@ def command(
     from wxpipe.similarity.layout import GridSpec
     from wxpipe.store.root import require_root
 
-    spec = GridSpec(grid, bins, layout)  # type: ignore[arg-type]
+    spec = GridSpec(grid, bins, layout)
     opened = require_root(root) if root else None
     if first_times or second_times:
         if opened is None or first or second:

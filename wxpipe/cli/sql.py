@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,14 +13,13 @@ from wxpipe.cli.options import DEFAULT_ROOT, Root
 def command(
     query: Annotated[str, typer.Argument(help="One SELECT.")],
     root: Root = DEFAULT_ROOT,
-    output: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    output: Annotated[
+        Literal["table", "csv", "json"], typer.Option("--format", help="How rows are printed.")
+    ] = "table",
 ) -> None:
     """Run one SELECT over clips, frames, pictures, ledger, quarantine, inventory, pairs, releases. Read only."""
-    from wxpipe.errors import UsageError
     from wxpipe.store.root import require_root
     from wxpipe.vectors.sql import format_rows, run_sql
 
-    if output not in ("table", "csv", "json"):
-        raise UsageError(f"--format {output}: choose one of table, csv, json")
-    text = format_rows(run_sql(require_root(root), query), output)  # type: ignore[arg-type]
+    text = format_rows(run_sql(require_root(root), query), output)
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")

@@ -114,7 +114,7 @@ def embed_day(root: Root, source: Source, day: date, model: str) -> pa.Table:
     frames = frame_store(root, source)
     slots = frames.axis.day_slots(day)
     clips = read_clips(root, source.id, day)
-    clip_slots = np.asarray(clips["slots"].to_pylist(), np.int64).reshape(len(clips), -1)
+    clip_slots = np.asarray(clips["slots"].to_pylist(), np.int64).reshape(len(clips), -1 if len(clips) else 0)
     mine = slots.start + np.flatnonzero(frames.good_frames(slots.start, slots.stop))
     every = np.union1d(mine, clip_slots).astype(np.int64)
     vectors = (

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from wxpipe.config import RunSettings
 from wxpipe.pipeline.events import Result
-from wxpipe.pipeline.run import Workers, execute, record_failure
-from wxpipe.store.stage import Context, Partition
-
-Task = tuple[str, Partition, Context]
-
+from wxpipe.pipeline.run import Task, Workers, execute, record_failure
 
 WORKER_SETTINGS = {
     "distributed.worker.daemon": True,
@@ -61,7 +57,20 @@ def open_workers(address: str) -> Iterator[Workers]:
     from distributed import Client
 
     with Client(address, set_as_default=False) as client:
-        yield Workers(client)
+        yield DaskWorkers(client)
+
+
+class DaskWorkers(Workers):
+    """The workers of a Dask cluster, behind a client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Result]:
+        yield from run_window(self._client, tasks)
+
+    def map(self, function: Callable[..., Any], items: Sequence[Any]) -> Iterable[Any]:
+        return list(self._client.gather(self._client.map(function, items, pure=False)))
 
 
 def run_window(client: Any, tasks: Sequence[Task]) -> Iterator[Result]:

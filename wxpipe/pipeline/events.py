@@ -14,7 +14,11 @@ State = Literal["done", "failed", "lost"]
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one partition; ``error`` is a message for a person, ``trace`` for who mends the bug."""
+    """What became of one partition; ``error`` is a message for a person, ``trace`` for who mends the bug.
+
+    Attributes:
+        torn: the lease was lost while the partition was written; a newer result may have been written over.
+    """
 
     stage: str
     partition: Partition
@@ -23,6 +27,7 @@ class Result:
     quarantined: int = 0
     error: str = ""
     trace: str = ""
+    torn: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,14 +29,18 @@ def reconcile(root: Root) -> list[Difference]:
 
 
 def _scan(root: Root) -> Iterator[Difference]:
+    """Listed files = recorded and there + unparsed + unconfigured, at the last scan that ended well."""
     entry = root.ledger.get("scan", "archive")
-    if entry is None:
+    if entry is None or entry.state != "done":
         return
     counts = entry.counts
-    named = counts["recorded"] - counts["vanished"] + counts["unparsed"] + counts["unconfigured"]
-    unlistable = counts["listed"]
-    if named < unlistable:
-        yield Difference("scan", f"{unlistable} listed files recorded or told apart", str(named))
+    recorded, listed = sum(inventory_of(root, source.id).count()["files"] for source in root.sources), counts["listed"]
+    if counts["recorded"] != recorded:
+        yield Difference("scan", f"{recorded} files of the inventory", str(counts["recorded"]))
+    there = counts["recorded"] - counts["vanished"]
+    if listed != there + counts["unparsed"] + counts["unconfigured"]:
+        told = f"{there} recorded + {counts['unparsed']} unparsed + {counts['unconfigured']} unconfigured"
+        yield Difference("scan", f"{listed} listed files", told)
 
 
 def _files(root: Root) -> Iterator[Difference]:

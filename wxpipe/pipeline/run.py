@@ -22,7 +22,10 @@ from wxpipe.pipeline.stages import get_stage
 from wxpipe.store.leases import Heartbeat, Lease
 from wxpipe.store.ledger import Entry
 from wxpipe.store.root import Root
-from wxpipe.store.stage import Context, Partition, ignore_progress
+from wxpipe.store.stage import Context, Outcome, Partition, ignore_progress
+
+Task = tuple[str, Partition, Context]
+"""A stage's name, what it is to do, and where: what travels to a worker."""
 
 
 def execute(stage_name: str, partition: Partition, context: Context) -> Result:
@@ -30,38 +33,52 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
 
     A policy exception or a bug is returned as a failed result and recorded; it never escapes to kill a batch.
     """
-    stage, root = get_stage(stage_name), context.root
-    started = time.monotonic()
-    fingerprint = stage.fingerprint(partition, context)
+    started, begun = time.monotonic(), False
     try:
-        _check_lease(root, context.lease)
+        stage = get_stage(stage_name)
+        fingerprint = stage.fingerprint(partition, context)
+        _check_lease(context)
+        begun = True
         outcome = _with_retries(lambda: stage.run(partition, context))
-        _check_lease(root, context.lease)
+        _check_lease(context)
+        return _record_done(stage_name, partition, context, fingerprint, outcome, started)
     except LeaseLostError as error:
-        return Result(stage_name, partition, "lost", {}, error=str(error))
+        return Result(stage_name, partition, "lost", {}, error=str(error), torn=begun)
     except Exception as error:
         if isinstance(error, WxpipeError):
             return record_failure(stage_name, partition, context, str(error))
         trace = traceback.format_exc()
         return record_failure(stage_name, partition, context, f"{type(error).__name__}: {error}", trace)
-    quarantined = sum(record.kind == "quarantined" for record in outcome.records)
+
+
+def _record_done(
+    stage_name: str, partition: Partition, context: Context, fingerprint: str, outcome: Outcome, started: float
+) -> Result:
+    root, counts = context.root, dict(outcome.counts)
     if partition.day is not None:
         root.quarantine.replace(stage_name, partition.source, partition.day, outcome.records)
     entry = Entry(
-        stage_name, partition.key, "done", fingerprint, outcome.output, outcome.inputs, dict(outcome.counts),
+        stage_name, partition.key, "done", fingerprint, outcome.output, outcome.inputs, counts,
         epoch=_epoch(context), finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         seconds=round(time.monotonic() - started, 3),
     )  # fmt: skip
     root.ledger.put(entry)
-    return Result(stage_name, partition, "done", dict(outcome.counts), quarantined)
+    quarantined = sum(record.kind == "quarantined" for record in outcome.records)
+    return Result(stage_name, partition, "done", counts, quarantined)
 
 
 def record_failure(stage_name: str, partition: Partition, context: Context, message: str, trace: str = "") -> Result:
-    """Notes in the ledger that a partition failed, so that the plan holds it open; best effort on a full disk."""
+    """Notes in the ledger that a partition failed, so that the plan holds it open; best effort on a full disk.
+
+    Where the lease is lost the newer run's entry stands, and the result says so.
+    """
     entry = Entry(stage_name, partition.key, "failed", "", error=message, epoch=_epoch(context))
     try:
+        _check_lease(context)
         context.root.ledger.put(entry)
-    except OSError as error:
+    except LeaseLostError as error:
+        return Result(stage_name, partition, "lost", {}, error=f"{message} ({error})", torn=True)
+    except (OSError, WxpipeError) as error:
         message += f" (and the ledger could not be written: {error})"
     return Result(stage_name, partition, "failed", {}, error=message, trace=trace)
 
@@ -79,9 +96,9 @@ def _with_retries(work: Callable[[], Any]) -> Any:
     raise AssertionError("unreachable")
 
 
-def _check_lease(root: Root, lease: Lease | None) -> None:
-    if lease is not None:
-        root.leases.check(lease)
+def _check_lease(context: Context) -> None:
+    if context.lease is not None:
+        context.root.leases.check(context.lease)
 
 
 def _epoch(context: Context) -> int:
@@ -89,26 +106,15 @@ def _epoch(context: Context) -> int:
 
 
 class Workers:
-    """Where partitions are done: this process, or a Dask cluster with a bounded window of futures."""
+    """Where partitions are done: this process. `cluster.DaskWorkers` are processes elsewhere."""
 
-    def __init__(self, client: Any = None) -> None:
-        self._client = client
-
-    def run(self, tasks: Sequence[tuple[str, Partition, Context]]) -> Iterator[Result]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[Result]:
         """Does tasks in any order; yields each result as it comes."""
-        if self._client is None:
-            yield from (execute(*task) for task in tasks)
-            return
-        from wxpipe.pipeline.cluster import run_window
-
-        yield from run_window(self._client, tasks)
+        yield from (execute(*task) for task in tasks)
 
     def map(self, function: Callable[..., Any], items: Sequence[Any]) -> Iterable[Any]:
         """Applies a function to the blocks of a stage that runs as one partition, in order."""
-        if self._client is None:
-            return map(function, items)
-        futures = self._client.map(function, items, pure=False)
-        return list(self._client.gather(futures))
+        return map(function, items)
 
 
 def run_stage(
@@ -117,8 +123,8 @@ def run_stage(
     """Does everything of one stage that is due in a range, one lease after another.
 
     Leases that another run holds are put off to the end and then waited for; what that run did in the meantime is
-    not done again, since the plan is made anew under the lease. A bug stops the stage: what runs ends, nothing new
-    begins.
+    not done again, since the plan is made anew under the lease. A lease that this run loses (it stood still for too
+    long) is waited for as well. A bug stops the stage: what runs ends, nothing new begins.
 
     Args:
         leases: only these leases (see `plan.by_lease`); all by default.
@@ -127,20 +133,40 @@ def run_stage(
     keys = [key for key in due if leases is None or key in leases]
     tell(StageStarted(stage_name, sum(len(due[key]) for key in keys)))
     results: list[Result] = []
-    put_off: list[str] = []
+    put_off: dict[str, list[Partition]] = {}
     for key in keys:
         lease = context.root.leases.try_acquire(stage_lease(stage_name, key))
         if lease is None:
-            put_off.append(key)
-        else:
-            results += _run_leased(stage_name, context, due[key], workers, lease)
+            put_off[key] = []
+            continue
+        found = _run_leased(stage_name, context, due[key], workers, lease)
+        results += [result for result in found if result.state != "lost"]
         if any(result.trace for result in results):
             return results
-    for key in put_off:
-        name = stage_lease(stage_name, key)
-        lease = context.root.leases.acquire(name, lambda holder, name=name: tell(Waiting(name, holder)))  # type: ignore[misc]
-        results += _run_leased(stage_name, context, due[key], workers, lease)
+        if any(result.state == "lost" for result in found):
+            put_off[key] = [result.partition for result in found if result.torn]
+    for key, torn in put_off.items():
+        results += _run_after_others(stage_name, context, due[key], workers, stage_lease(stage_name, key), torn)
+        if any(result.trace for result in results):
+            break
     return results
+
+
+def _run_after_others(
+    stage_name: str, context: Context, steps: list[Step], workers: Workers, name: str, torn: list[Partition]
+) -> list[Result]:
+    """Waits for a lease, and does what is due then.
+
+    Args:
+        torn: what this run was writing when it lost the lease. It may have written over the newer result of whoever
+            took the lease, so it is opened again and made of what is there now.
+    """
+    lease = context.root.leases.acquire(name, lambda holder: tell(Waiting(name, holder)))
+    context.root.memo.clear()  # the other run may have listed the archive anew
+    leased = replace(context, lease=lease)
+    for partition in torn:
+        record_failure(stage_name, partition, leased, "its lease was lost while it was written")
+    return _run_leased(stage_name, context, steps, workers, lease)
 
 
 def due_by_lease(stage_name: str, context: Context, wanted: Range) -> dict[str, list[Step]]:

@@ -23,14 +23,15 @@ def root_status(root: Root) -> dict[str, Any]:
     for step in plan.steps:
         source = step.partition.source or step.partition.name
         stages.setdefault(source, {}).setdefault(step.stage, Counter())[step.reason] += 1
+    differences = reconcile(root)
     sources = {source.id: _source(source.id, entries, stages.get(source.id, {})) for source in root.sources}
     return {
         "root": root.url,
         "sources": sources,
         "release": current_number(root),
         "quarantined": count_quarantined(root),
-        "reconciled": not reconcile(root),
-        "differences": [str(difference) for difference in reconcile(root)],
+        "reconciled": not differences,
+        "differences": [str(difference) for difference in differences],
     }
 
 

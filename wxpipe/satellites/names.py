@@ -11,6 +11,9 @@ from typing import Literal
 from wxpipe.satellites.satellite import NameGrammar, Satellite
 from wxpipe.satellites.slots import SlotAxis
 
+NO_GRAMMAR = "no name grammar matches"
+"""Why a path is none of a satellite's; any other reason says what is wrong with one that is."""
+
 
 @dataclass(frozen=True)
 class Named:
@@ -51,7 +54,7 @@ class NameReader:
             match = pattern.search(path)
             if match is not None:
                 return _named(satellite, grammar, match.groupdict())
-        return Unnamed("unparsed", "no name grammar matches")
+        return Unnamed("unparsed", NO_GRAMMAR)
 
 
 def _named(satellite: Satellite, grammar: NameGrammar, groups: dict[str, str | None]) -> Named | Unnamed:

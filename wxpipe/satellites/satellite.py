@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
+from functools import cache
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -158,12 +158,10 @@ class Satellite(Strict):
             raise ValueError("at least one channel must be required, or no frame could ever be called good")
         return self
 
-    @cached_property
+    @property
     def axis(self) -> SlotAxis:
         """The slot axis, from the first to the last planned day."""
-        first = datetime.combine(self.first_day, time(), UTC)
-        days = (self.last_day - self.first_day).days + 1
-        return SlotAxis(first, timedelta(minutes=self.cadence_minutes), days * (1440 // self.cadence_minutes))
+        return _axis(self.first_day, self.last_day, self.cadence_minutes)
 
     @property
     def channel_names(self) -> tuple[str, ...]:
@@ -184,3 +182,11 @@ class Satellite(Strict):
     def window_slots(self) -> int:
         """Nominal slots of a clip's window, both ends included; 0 for a satellite that is frames only."""
         return 0 if self.clip is None else math.floor(self.clip.hours * 60 / self.cadence_minutes) + 1
+
+
+@cache
+def _axis(first_day: date, last_day: date, cadence_minutes: int) -> SlotAxis:
+    """Cached here and not on the satellite, whose copies with another last day would inherit it."""
+    first = datetime.combine(first_day, time(), UTC)
+    days = (last_day - first_day).days + 1
+    return SlotAxis(first, timedelta(minutes=cadence_minutes), days * (1440 // cadence_minutes))

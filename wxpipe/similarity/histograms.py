@@ -80,11 +80,14 @@ class HistogramStore:
         """Pixels of each cell, (cell,), of a picture of a height (the area's full one by default)."""
         return cell_sizes(self.spec, rows or self.area.rows, self.area.columns, self.area.title_rows)
 
-    def count(self, frames: FrameStore, slot: int, channel: str) -> CountArray:
-        """Counts one stored picture anew, (bin, cell)."""
+    def count(
+        self, frames: FrameStore, slot: int, channel: str, picture: npt.NDArray[np.uint8] | None = None
+    ) -> CountArray:
+        """Counts one stored picture anew, (bin, cell); ``picture`` is it, where the caller has read it already."""
+        if picture is None:
+            picture = frames.picture(slot, channel)
         if self.spec.layout == "reference":
-            return grid_cdf_reference(source_picture(frames, slot, channel), self.spec)
-        picture = frames.picture(slot, channel)
+            return grid_cdf_reference(source_picture(frames, slot, channel, picture), self.spec)
         return grid_cdf_exact(picture, picture.shape[0], self.area.title_rows, self.spec)
 
 
@@ -134,8 +137,10 @@ class Histograms:
     ) -> CountArray:
         spec, slots = store.array_spec, frames.axis.day_slots(day)
         cdfs = np.zeros((len(slots), *spec.shape[1:]), spec.dtype)
-        for slot, channel in np.argwhere(stored).tolist():
-            cdfs[slot, channel] = store.count(frames, slots.start + slot, frames.channels[channel])
+        for channel, name in enumerate(frames.channels):
+            there = slots.start + np.flatnonzero(stored[:, channel])
+            for slot, picture in frames.pictures(there, name):
+                cdfs[slot - slots.start, channel] = store.count(frames, slot, name, picture)
         return cdfs
 
 

@@ -110,7 +110,11 @@ class LocalObjects(Objects):
     def _put(self, key: str, data: bytes) -> None:
         partial = self._write_partial(key, data)
         write_point(f"before rename {key}")
-        os.replace(partial, self.path(key))
+        try:
+            os.replace(partial, self.path(key))
+        except OSError:
+            partial.unlink()
+            raise
         _sync_folder(partial.parent)
 
     def _put_if_absent(self, key: str, data: bytes) -> bool:
@@ -244,9 +248,10 @@ class RemoteObjects(Objects):
             what = "bucket" if action == "write" else "object"
             raise NotFoundError(f"{self.url}/{key}: no such {what}") from error
         except (PermissionError, PermissionDeniedError, UnauthenticatedError) as error:
-            raise RefusedError(f"{self.url}/{key}: {action} was refused, check the credentials: {error}") from error
+            brief = _brief(error)
+            raise RefusedError(f"{self.url}/{key}: {action} was refused, check the credentials: {brief}") from error
         except (OSError, BaseError) as error:
-            raise Retry(f"{self.url}/{key}: {action} failed: {error}") from error
+            raise Retry(f"{self.url}/{key}: {action} failed: {_brief(error)}") from error
 
 
 def open_s3(url: str) -> S3Store:
@@ -270,6 +275,11 @@ def open_objects(url: str) -> Objects:
     if "://" in url:
         raise UsageError(f"{url}: expected a folder, file:// or s3://")
     return LocalObjects(url)
+
+
+def _brief(error: Exception) -> str:
+    """The client's message without the dump of its insides."""
+    return str(error).partition("\n")[0].strip()
 
 
 def _tell(on_error: Callable[[str, OSError], None] | None, key: str, error: OSError) -> None:

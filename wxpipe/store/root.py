@@ -141,6 +141,8 @@ def require_root(url: str) -> Root:
 
 def _refuse_change(name: str, there: Satellite, wanted: Satellite) -> None:
     old, new = there.model_dump(), wanted.model_dump()
+    # Channels are told apart by their place, so their order is data; the dictionaries alone would compare equal.
+    old["channels"], new["channels"] = list(old["channels"].items()), list(new["channels"].items())
     different = [key for key in new if key not in FREE_FIELDS and new[key] != old[key]]
     if different:
         key = different[0]

@@ -1,0 +1,484 @@
+"""A small archive to spoil and mend, with a root beside it, and the faults that archives are known to have."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from typer.testing import CliRunner
+
+from wxpipe.archive.inventory import RawFile, inventory_of
+from wxpipe.archive.overlay import YELLOW
+from wxpipe.archive.png import decode_png
+from wxpipe.archive.synthetic import write_archive
+from wxpipe.archive.title import draw_title, load_font
+from wxpipe.cli.app import app
+from wxpipe.pipeline.digest import root_digest
+from wxpipe.pipeline.events import Event, Result, listening
+from wxpipe.pipeline.reconcile import reconcile
+from wxpipe.satellites.catalog import Source, parse_satellite
+from wxpipe.store.frames import Status, frame_store
+from wxpipe.store.quarantine import Record
+from wxpipe.store.root import Root
+
+SLOTS = 12
+"""Of the synthetic archive."""
+QUARTER = timedelta(minutes=15)
+STAGES = ("ingest", "histograms", "clips")
+CELL = (4, 0)
+"""Slot and channel of a trial's archive that are spoiled where a test spoils one."""
+
+TITLED = """
+name = "trial"
+title = "Trial imager"
+first_day = 2020-01-01
+last_day = 2020-12-31
+cadence_minutes = 15
+[channels.ir01]
+band = "ir"
+label = "IR1"
+[channels.wv]
+band = "wv"
+label = "WV"
+[clip]
+frames = 3
+hours = 1
+[areas.ea]
+name = "Test area"
+rows = 120
+columns = 280
+title_rows = 20
+crop_rows = 20
+reduce = [4, 4]
+overlay_colour = [255, 255, 0]
+[areas.ea.title_bar]
+font = "kma-9x16"
+text = "COMS {channel} {time:%Y-%m-%d %H:%M} UTC"
+[[names]]
+pattern = 'trial_(?P<channel>[a-z]+[0-9]*)_(?P<area>[a-z]+)_(?P<time>[0-9]{12})\\.png'
+"""
+TITLED_NAME = "{time:%Y%m/%d}/trial_{channel}_{area}_{time:%Y%m%d%H%M}.png"
+COMS_NAME = "{time:%Y%m/%d}/coms_mi_le1b_{channel}_{area}040ps_{time:%Y%m%d%H%M}.png"
+
+
+@dataclass
+class Trial:
+    """An archive, the root made of it, and what a user does with both.
+
+    Attributes:
+        pristine: the archive without a fault; a second folder, that is never changed.
+        name: how a path is spelled.
+    """
+
+    source: Source
+    name: str
+    first: datetime
+    slots: int
+    pristine: Path
+    archive: Path
+    root: Path
+    site: Path | None
+
+    @classmethod
+    def of(cls, model: Trial, folder: Path) -> Trial:
+        """A copy of one's own, without a root yet."""
+        shutil.copytree(model.pristine, folder / "archive")
+        return cls(
+            model.source, model.name, model.first, model.slots, model.pristine, folder / "archive", folder / "root",
+            model.site,
+        )  # fmt: skip
+
+    # --- the archive -----------------------------------------------------------------------------------------
+
+    def time(self, slot: int) -> datetime:
+        return self.first + slot * QUARTER
+
+    def key(self, slot: int, channel: int, *, minutes: int = 0, folder: str = "") -> str:
+        """Path of a picture, relative to the archive; `folder` puts it in another one."""
+        name = self.source.satellite.channel_names[channel]
+        when = self.time(slot) + timedelta(minutes=minutes)
+        path = self.name.format(time=when, channel=name, area=self.source.area_name)
+        return f"{folder}/{Path(path).name}" if folder else path
+
+    def file(self, slot: int, channel: int) -> Path:
+        return self.archive / self.key(slot, channel)
+
+    def put(self, key: str, data: bytes) -> None:
+        (self.archive / key).parent.mkdir(parents=True, exist_ok=True)
+        (self.archive / key).write_bytes(data)
+
+    def pixels(self, slot: int, channel: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Of the sound picture."""
+        data = (self.pristine / self.key(slot, channel)).read_bytes()
+        return decode_png(data, self.key(slot, channel))
+
+    def title(self, slot: int, channel: int) -> str:
+        bar, satellite = self.source.area.title_bar, self.source.satellite
+        assert bar is not None
+        return bar.text.format(channel=satellite.channels[satellite.channel_names[channel]].label, time=self.time(slot))
+
+    def redraw(self, rgb: np.ndarray[Any, np.dtype[np.uint8]], slot: int, channel: int) -> None:
+        """Writes the title of a slot and channel over that of a picture."""
+        bar, rows = self.source.area.title_bar, self.source.area.title_rows
+        assert bar is not None
+        grey = np.zeros((rows, rgb.shape[1]), np.uint8)
+        draw_title(grey, self.title(slot, channel), load_font(bar.font))
+        rgb[:rows] = 0
+        rgb[:rows, :, :2] = grey[:, :, np.newaxis]
+
+    def repair(self) -> None:
+        """Makes the archive what it was before any fault, and touches nothing that was sound."""
+        good = {path.relative_to(self.pristine) for path in self.pristine.rglob("*") if path.is_file()}
+        there = {path.relative_to(self.archive) for path in self.archive.rglob("*") if not path.is_dir()}
+        for extra in there - good:
+            (self.archive / extra).unlink()
+        for key in good:
+            target = self.archive / key
+            if key not in there or target.read_bytes() != (self.pristine / key).read_bytes():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(self.pristine / key, target)
+
+    # --- the command -----------------------------------------------------------------------------------------
+
+    def backfill(self, *more: str, stages: tuple[str, ...] = STAGES) -> tuple[int, set[str]]:
+        """Runs `wxpipe backfill --direct` in this process: its exit code, and the partitions that ran."""
+        command = ["backfill", "--direct", "--archive", str(self.archive), "--root", str(self.root), *more]
+        command += ["--satellites", str(self.site)] if self.site else []
+        command += [word for stage in stages for word in ("--stage", stage)]
+        ran: set[str] = set()
+
+        def hear(event: Event) -> None:
+            if isinstance(event, Result):
+                assert event.state == "done", event
+                ran.add(f"{event.stage} {event.partition.key}")
+
+        with listening(hear):
+            result = CliRunner().invoke(app, command, catch_exceptions=False)
+        return result.exit_code, ran
+
+    def opened(self) -> Root:
+        return Root(str(self.root))
+
+    # --- what came of it -------------------------------------------------------------------------------------
+
+    def records(self) -> dict[str, Record]:
+        """What the quarantine holds, by path."""
+        return {record.path: record for *_, record in self.opened().quarantine.all()}
+
+    def statuses(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """(slot, channel) of the archive's slots."""
+        axis = self.source.satellite.axis
+        start = axis.slot(self.first)
+        return frame_store(self.opened(), self.source).slots("status", start, start + self.slots)
+
+    def all_good_but(self, **cells: list[tuple[int, int]]) -> bool:
+        """Whether every picture is good, but the named cells, that have the named status."""
+        expected = np.full((self.slots, len(self.source.satellite.channels)), Status.GOOD, np.uint8)
+        for status, places in cells.items():
+            for place in places:
+                expected[place] = Status[status.upper()]
+        return np.array_equal(self.statuses(), expected)
+
+    def content(self) -> dict[str, str]:
+        """Digests of frames, CDFs and clips: what was made of the archive, whatever way it came about."""
+        parts = root_digest(self.opened())["parts"]
+        return {name: digest for name, digest in parts.items() if name.startswith(("frames/", "histograms/", "clips/"))}
+
+    @cached_property
+    def sound(self) -> dict[str, str]:
+        """`content` of a root that is only read."""
+        return self.content()
+
+    def picture(self, slot: int, channel: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """The stored picture."""
+        at = self.source.satellite.axis.slot(self.time(slot))
+        return frame_store(self.opened(), self.source).picture(at, self.source.satellite.channel_names[channel])
+
+    def inventory(self) -> list[RawFile]:
+        inventory = inventory_of(self.opened(), self.source.id)
+        return [file for day in inventory.days() for file in inventory.day(day)]
+
+    def assert_reconciled(self) -> None:
+        """Every listed file is accounted for, recounted here from the inventory, the quarantine and the statuses."""
+        root = self.opened()
+        assert [str(difference) for difference in reconcile(root)] == []
+        entries = [entry for entry in root.ledger.entries("ingest").values() if entry.state == "done"]
+        total = {part: sum(entry.counts[f"files_{part}"] for entry in entries)
+                 for part in ("stored", "quarantined", "duplicate", "vanished")}  # fmt: skip
+        kinds = [record.kind for stage, *_, record in root.quarantine.all() if stage == "ingest"]
+        rows = self.inventory()
+        assert total["quarantined"] == kinds.count("quarantined")
+        assert total["duplicate"] == kinds.count("duplicate")
+        assert total["vanished"] == sum(row.vanished for row in rows)
+        assert sum(total.values()) == len(rows)
+
+
+def titled_trial(folder: Path) -> Trial:
+    """Two pictures every quarter of an hour from 23:30 to 02:15, with titles and lines: two slots before midnight, ten after."""
+    satellite = parse_satellite(TITLED, "trial.toml")
+    first = datetime(2020, 5, 1, 23, 30, tzinfo=UTC)
+    made = write_archive(folder, satellite, "ea", first, SLOTS, 3, path_format=TITLED_NAME)
+    pristine = folder / "pristine"
+    made.pictures.rename(pristine)
+    return Trial(Source(satellite, "ea"), TITLED_NAME, first, SLOTS, pristine, pristine, folder / "root", made.satellite)
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to spoil an archive at a slot and channel.
+
+    Attributes:
+        plant: spoils it, and answers with the path that a record is expected of, or none.
+        reason: of the record.
+        expected, found: words that the record must hold.
+        status: of the picture that was spoiled.
+        kind: of the record; ``quarantined`` ends a run with 3.
+        spreads: whether the stored frames change, and with them what is made of them.
+    """
+
+    plant: Callable[[Trial, int, int], str]
+    reason: str
+    expected: str = ""
+    found: str = ""
+    status: Status = Status.QUARANTINED
+    kind: str = "quarantined"
+    spreads: bool = True
+
+
+def spoil(change: Callable[[bytes], bytes]) -> Callable[[Trial, int, int], str]:
+    """Changes the bytes of a file where it lies."""
+
+    def plant(trial: Trial, slot: int, channel: int) -> str:
+        path = trial.file(slot, channel)
+        path.write_bytes(change(path.read_bytes()))
+        return trial.key(slot, channel)
+
+    return plant
+
+
+def repaint(change: Callable[[Trial, np.ndarray[Any, np.dtype[np.uint8]]], Any]) -> Callable[[Trial, int, int], str]:
+    """Changes the pixels of a picture, in place or into others."""
+
+    def plant(trial: Trial, slot: int, channel: int) -> str:
+        rgb = trial.pixels(slot, channel)
+        changed = change(trial, rgb)
+        rgb = rgb if changed is None else changed
+        trial.put(trial.key(slot, channel), png(np.ascontiguousarray(rgb)))
+        return trial.key(slot, channel)
+
+    return plant
+
+
+def png(pixels: np.ndarray[Any, np.dtype[np.uint8]], level: int = 1) -> bytes:
+    return bytes(imagecodecs.png_encode(pixels, level=level))
+
+
+def palette(data: bytes) -> bytes:
+    from io import BytesIO
+
+    from PIL import Image
+
+    out = BytesIO()
+    Image.open(BytesIO(data)).convert("P").save(out, "png")
+    return out.getvalue()
+
+
+def undrawn(rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Where nothing yellow is drawn, bool (y, x)."""
+    return np.any(rgb != np.array(YELLOW, np.uint8), axis=-1)
+
+
+def flatten(trial: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """One grey value everywhere, under the lines that are drawn on it."""
+    below = rgb[trial.source.area.title_rows :]
+    below[undrawn(below)] = 77
+
+
+def deaden(trial: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """A twentieth of the rows of one value, as a line that dropped out leaves them."""
+    top = trial.source.area.title_rows + 10
+    rows = rgb[top : top + rgb.shape[0] // 20]
+    rows[undrawn(rows)] = 0
+
+
+def draw_logo(trial: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    top = trial.source.area.title_rows + 5
+    rgb[top : top + 12, 8:30] = (255, 0, 0)
+
+
+def smudge(trial: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """A stroke through the title, so that one letter of it cannot be read."""
+    rgb[8:14, 12:17, :2] = 90
+
+
+def colour(trial: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    rgb[trial.source.area.title_rows :, :, 2] ^= 0x55
+
+
+def rename_minute(trial: Trial, slot: int, channel: int) -> str:
+    wrong = trial.key(slot, channel, minutes=4)
+    trial.file(slot, channel).rename(trial.archive / wrong)
+    return wrong
+
+
+def rename_channel(trial: Trial, slot: int, channel: int) -> str:
+    """The next channel's picture under this one's name."""
+    other = (channel + 1) % len(trial.source.satellite.channels)
+    trial.put(trial.key(slot, channel), (trial.pristine / trial.key(slot, other)).read_bytes())
+    return trial.key(slot, channel)
+
+
+def rename_over_another(trial: Trial, slot: int, channel: int) -> str:
+    """A picture named as the next channel's, in a folder beside it: that slot has two files, and one is a liar."""
+    other = (channel + 1) % len(trial.source.satellite.channels)
+    wrong = trial.key(slot, other, folder="moved")
+    trial.put(wrong, trial.file(slot, channel).read_bytes())
+    trial.file(slot, channel).unlink()
+    return wrong
+
+
+def copy_previous(trial: Trial, slot: int, channel: int) -> str:
+    trial.put(trial.key(slot, channel), (trial.pristine / trial.key(slot - 1, channel)).read_bytes())
+    return trial.key(slot, channel)
+
+
+def copy_previous_retitled(trial: Trial, slot: int, channel: int) -> str:
+    """The picture before under a new name and with a new title: nothing but its pixels gives it away."""
+    rgb = trial.pixels(slot - 1, channel)
+    trial.redraw(rgb, slot, channel)
+    trial.put(trial.key(slot, channel), png(rgb))
+    return trial.key(slot, channel)
+
+
+def same_twice(trial: Trial, slot: int, channel: int) -> str:
+    second = trial.key(slot, channel, folder="zz-second-copy")
+    trial.put(second, trial.file(slot, channel).read_bytes())
+    return second
+
+
+def larger_sound(trial: Trial, slot: int, channel: int) -> str:
+    """The same picture, packed worse, in another folder: it is the larger one, and wins."""
+    trial.put(trial.key(slot, channel, folder="unpacked"), png(trial.pixels(slot, channel), level=0))
+    return trial.key(slot, channel)
+
+
+def larger_damaged(trial: Trial, slot: int, channel: int) -> str:
+    data = bytearray(png(trial.pixels(slot, channel), level=0))
+    data[len(data) // 2] ^= 0xFF
+    key = trial.key(slot, channel, folder="unpacked")
+    trial.put(key, bytes(data))
+    return key
+
+
+def smaller_damaged(trial: Trial, slot: int, channel: int) -> str:
+    key = trial.key(slot, channel, folder="partial")
+    data = trial.file(slot, channel).read_bytes()
+    trial.put(key, data[: len(data) // 3])
+    return key
+
+
+def extra(change: Callable[[str], str]) -> Callable[[Trial, int, int], str]:
+    """A further file, whose name is another's with something changed."""
+
+    def plant(trial: Trial, slot: int, channel: int) -> str:
+        path = trial.key(slot, channel)
+        key = f"extra/{change(Path(path).name)}"
+        trial.put(key, trial.file(slot, channel).read_bytes())
+        return key
+
+    return plant
+
+
+def _cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def _other_channel(name: str) -> str:
+    return name.replace("ir01", "ir09").replace("ir02", "ir09").replace("swir", "ir09").replace("_wv_", "_ir09_")
+
+
+def _retimed(spelled: str) -> Callable[[str], str]:
+    return lambda name: f"{name[: -len('YYYYMMDDHHMM.png')]}{spelled}.png"
+
+
+def _other_area(name: str) -> str:
+    return name.replace("_ea", "_cn")
+
+
+GOOD, SUSPECT, MISSING = Status.GOOD, Status.SUSPECT, Status.MISSING
+HTML = b"<!DOCTYPE html>\n<html><head><title>503 Service Unavailable</title></head></html>\n"
+
+FAULTS: dict[str, Fault] = {
+    "truncated": Fault(spoil(_cut), "truncated", "chunks up to IEND", "bytes of it"),
+    "zero bytes": Fault(spoil(lambda _: b""), "empty", "a PNG file", "0 bytes"),
+    "HTML named .png": Fault(spoil(lambda _: HTML), "not a picture", "a PNG file", "<!DOCTYPE html>"),
+    "one bit flipped": Fault(spoil(lambda d: d[:-60] + bytes([d[-60] ^ 1]) + d[-59:]), "corrupt", "CRC"),
+    "wrong size": Fault(repaint(lambda _, rgb: rgb[:-7]), "wrong size", "pixels", " x "),
+    "grey": Fault(repaint(lambda _, rgb: rgb[..., 0]), "wrong mode", "8-bit RGB", "8-bit grey"),
+    "palette": Fault(spoil(palette), "wrong mode", "8-bit RGB", "palette"),
+    "RGBA": Fault(repaint(lambda _, rgb: np.dstack([rgb, rgb[..., 0]])), "wrong mode", "8-bit RGB", "8-bit RGBA"),
+    "constant": Fault(repaint(flatten), "constant", "contrast", "one value everywhere"),
+    "other colours": Fault(repaint(colour), "foreign picture", "grey under the known overlay", "other pixels"),
+    "renamed to another minute": Fault(rename_minute, "title disagrees", "the title bar to say", "COMS"),
+    "renamed to another channel": Fault(rename_channel, "title disagrees", "the title bar to say", "COMS"),
+    "renamed over another channel": Fault(
+        rename_over_another, "title disagrees", "the title bar to say", "COMS", status=MISSING
+    ),
+    "copy of the previous slot": Fault(copy_previous, "title disagrees", "the title bar to say", "COMS"),
+    "copy of the previous slot, retitled": Fault(
+        copy_previous_retitled, "stale copy", "a new picture", "copy of the previous slot"
+    ),
+    "larger copy is damaged": Fault(larger_damaged, "corrupt", status=GOOD, spreads=False),
+    "smaller copy is damaged": Fault(smaller_damaged, "truncated", "chunks", "bytes", status=GOOD, spreads=False),
+    "same file twice": Fault(
+        same_twice, "duplicate", "one file a slot", "not larger", status=GOOD, kind="duplicate", spreads=False
+    ),
+    "larger sound copy": Fault(
+        larger_sound, "duplicate", "one file a slot", "not larger", status=GOOD, kind="duplicate", spreads=False
+    ),
+    "unknown overlay": Fault(
+        repaint(draw_logo), "unknown overlay", "a registered overlay layer", "pixels", status=SUSPECT, kind="suspect"
+    ),
+    "dead rows": Fault(repaint(deaden), "dead rows", "a new line", "rows of one value", status=SUSPECT, kind="suspect"),
+    "unreadable title": Fault(
+        repaint(smudge), "unreadable title", "the title bar to say", "?", status=SUSPECT, kind="suspect"
+    ),
+    "unknown channel": Fault(
+        extra(_other_channel), "impossible name", "channel", "unknown channel 'ir09'", status=GOOD, spreads=False
+    ),
+    "impossible time": Fault(
+        extra(_retimed("202013320800")), "impossible name", "time", "impossible time '202013320800'", status=GOOD,
+        spreads=False,
+    ),
+    "time outside the life span": Fault(
+        extra(_retimed("199801010000")), "impossible name", "time", "outside the life span", status=GOOD, spreads=False
+    ),
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def unprivileged(*folders: Path) -> Iterator[None]:
+    """Runs the block as a user who owns these folders and may not read what is closed to him."""
+    if os.geteuid():
+        yield
+        return
+    for folder in folders:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, 65534, 65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -1,0 +1,111 @@
+"""The ledger gives back what was recorded, partition by partition, and says so when an entry cannot be read."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wxpipe.errors import WxpipeError
+from wxpipe.store.ledger import Entry, Ledger
+from wxpipe.store.objects import LocalObjects, Objects
+
+WORDS = st.text("abcdefghij-_.0123456789", min_size=1, max_size=12).filter(lambda word: word.strip("."))
+ENTRIES = st.builds(
+    Entry,
+    stage=WORDS,
+    partition=st.lists(WORDS, min_size=1, max_size=3).map("/".join),
+    state=st.sampled_from(["done", "failed"]),
+    fingerprint=st.text(),
+    output=st.text(),
+    inputs=st.text(),
+    counts=st.dictionaries(st.text(), st.integers()),
+    error=st.text(st.characters(codec=None, exclude_categories=())),
+    epoch=st.integers(0),
+    finished=st.datetimes().map(str),
+    seconds=st.floats(0, allow_infinity=False),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(ENTRIES, max_size=4, unique_by=lambda e: (e.stage, e.partition)))
+def test_every_entry_comes_back_as_it_was_put(entries: list[Entry]) -> None:
+    entries = [replace(entry, stage=f"s{n}", partition=f"{entry.partition}-{n}") for n, entry in enumerate(entries)]
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(LocalObjects(folder))
+        for entry in entries:
+            ledger.put(entry)
+        other = Ledger(LocalObjects(folder))
+        for entry in entries:
+            assert other.get(entry.stage, entry.partition) == entry
+            assert other.entries(entry.stage) == {entry.partition: entry}
+        assert other.stages() == sorted(entry.stage for entry in entries)
+
+
+DONE = Entry("ingest", "coms-ea/2011-03-03", "done", "f1", output="o1", counts={"good": 100}, epoch=2)
+
+
+def test_a_later_entry_replaces_the_earlier(objects: Objects) -> None:
+    ledger = Ledger(objects)
+    ledger.put(DONE)
+    ledger.put(replace(DONE, state="failed", error="it broke"))
+    found = Ledger(objects).get("ingest", DONE.partition)
+    assert found is not None
+    assert (found.state, found.error) == ("failed", "it broke")
+
+
+def test_only_what_is_done_has_an_output(objects: Objects) -> None:
+    ledger = Ledger(objects)
+    assert ledger.output("ingest", DONE.partition) == ""
+    ledger.put(DONE)
+    assert ledger.output("ingest", DONE.partition) == "o1"
+    ledger.put(replace(DONE, state="failed"))
+    assert ledger.output("ingest", DONE.partition) == ""
+
+
+def test_nothing_was_done_before_anything_was_put(objects: Objects) -> None:
+    ledger = Ledger(objects)
+    assert ledger.get("ingest", "coms-ea/2011-03-03") is None
+    assert ledger.entries("ingest") == {}
+    assert ledger.stages() == []
+
+
+def test_entries_of_one_stage_are_found_at_any_depth_and_no_others(objects: Objects) -> None:
+    ledger = Ledger(objects)
+    keys = ["coms-ea/2011-03-03", "coms-ea/2011-03-04", "gk2a-ea/2011-03-03", "a-named-thing"]
+    for key in keys:
+        ledger.put(replace(DONE, partition=key))
+        ledger.put(replace(DONE, stage="ingest-not", partition=f"{key}-x"))
+    assert sorted(ledger.entries("ingest")) == sorted(keys)
+
+
+def test_preloaded_entries_follow_what_this_process_puts_and_forget_looks_again(objects: Objects) -> None:
+    ledger, elsewhere = Ledger(objects), Ledger(objects)
+    ledger.put(DONE)
+    ledger.preload("ingest")
+    ledger.put(replace(DONE, output="o2"))
+    assert ledger.output("ingest", DONE.partition) == "o2"
+    assert ledger.entries("ingest")[DONE.partition].output == "o2"
+    elsewhere.put(replace(DONE, output="o3"))
+    assert ledger.output("ingest", DONE.partition) == "o2"
+    ledger.forget()
+    assert ledger.output("ingest", DONE.partition) == "o3"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"stage": "ingest"}', b'{"colour": "red"}', b"\xff\xfe"])
+def test_a_damaged_entry_is_named_with_the_way_to_mend_it(objects: Objects, damage: bytes) -> None:
+    key = "ledger/ingest/coms-ea/2011-03-03.json"
+    objects.put(key, damage)
+    for read in (lambda ledger: ledger.get("ingest", DONE.partition), lambda ledger: ledger.entries("ingest")):
+        with pytest.raises(WxpipeError, match=rf"{key}: not a ledger entry .*delete it and run the partition again"):
+            read(Ledger(objects))
+
+
+def test_content_leaves_out_when_where_and_how_often() -> None:
+    again = replace(DONE, epoch=9, finished="later", seconds=3.5, inputs="x", error="y")
+    assert again.content() == DONE.content()
+    for change in ({"output": "o2"}, {"counts": {"good": 99}}, {"state": "failed"}, {"fingerprint": "f2"}):
+        assert replace(DONE, **change).content() != DONE.content()

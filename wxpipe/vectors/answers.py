@@ -1,0 +1,164 @@
+"""What a search is asked and what it answers, as data; `Answer.document` is the JSON that others rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from wxpipe.errors import UsageError
+from wxpipe.vectors.tables import SPECS, Unit
+
+MOST = 10_000
+UNTRAINED = (
+    "an untrained projection serves: distances are those of random projections of the pictures, nothing was learned"
+)
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """A question.
+
+    Attributes:
+        source: a source, or a satellite that has one area.
+        at: the query is the clip (frame) that begins at this time; timezone-aware.
+        vector: or this is; exactly one of the two.
+        k: answers wanted; with episodes on, distinct episodes.
+        where: SQL over the table's columns, which every analog satisfies.
+        exclude_hours: analogs begin further from the query's beginning than this; the query itself is never one.
+        episodes: analogs that overlap are one answer, represented by the best of them.
+        rerank: a measure that orders the candidates anew.
+        release: a release by number; None: the current one.
+
+    Raises:
+        UsageError: a value is outside its limits.
+    """
+
+    source: str
+    at: datetime | None = None
+    vector: Sequence[float] | None = None
+    unit: Unit = "clip"
+    k: int = 10
+    where: str = ""
+    exclude_hours: float = 24
+    episodes: bool = True
+    rerank: str | None = None
+    release: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.at is None) == (self.vector is None):
+            raise UsageError("give the query by its time or by a vector: one of the two")
+        if self.at is not None and self.at.tzinfo is None:
+            raise UsageError(f"{self.at.isoformat()} has no time zone; times are UTC, e.g. 2011-03-03T08:00Z")
+        if self.unit not in SPECS:
+            raise UsageError(f"unit is {self.unit!r}; choose one of {', '.join(SPECS)}")
+        if not 1 <= self.k <= MOST:
+            raise UsageError(f"k is {self.k}; choose 1 to {MOST:,}")
+        if not self.exclude_hours >= 0:
+            raise UsageError(f"exclude_hours is {self.exclude_hours}; choose 0 or more")
+
+
+@dataclass(frozen=True)
+class Query:
+    """What was looked for; a bare vector has no identity and no time."""
+
+    unit: Unit
+    id: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def document(self) -> dict[str, Any]:
+        return _unit(self.unit, self.id, self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Analog:
+    """One answer.
+
+    Attributes:
+        distance: Euclidean, between vectors.
+        similarity: the ground truth, 0..1; None where the root has no histograms of it.
+        episode: ids, in order of time, of those candidates that this one represents, itself included.
+    """
+
+    rank: int
+    unit: Unit
+    id: str
+    start: datetime
+    end: datetime | None
+    distance: float
+    similarity: float | None
+    episode: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "rank": self.rank,
+            **_unit(self.unit, self.id, self.start, self.end),
+            "distance": self.distance,
+            "similarity": self.similarity,
+            "episode": list(self.episode),
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Everything that a search found, and what is needed to repeat it.
+
+    Attributes:
+        index: ``exact`` where all rows that the filter left were read, else the kind of index.
+        candidates: how many of the ``matching`` rows were looked at, nearest first.
+        warning: for a person; empty where there is none.
+    """
+
+    source: str
+    query: Query
+    release: int
+    model: str
+    trained: bool
+    index: str
+    excluded_hours: float
+    analogs: tuple[Analog, ...]
+    unit: Unit = "clip"
+    where: str = ""
+    episodes: bool = True
+    rerank: str | None = None
+    candidates: int = 0
+    matching: int = 0
+    warning: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """The answer as JSON values; times are UTC, ISO 8601."""
+        hours = self.excluded_hours
+        return {
+            "query": self.query.document(),
+            "release": self.release,
+            "model": self.model,
+            "trained": self.trained,
+            "index": self.index,
+            "excluded_hours": int(hours) if hours == int(hours) else hours,
+            "analogs": [analog.document() for analog in self.analogs],
+            # How good the best analog is can be told only against the analogs of many other times of the same season
+            # and hour, which this form does not keep: unknown, rather than a number that looks like knowledge.
+            "quality": {"percentile": None, "good": None},
+            "source": self.source,
+            "unit": self.unit,
+            "where": self.where,
+            "episodes": self.episodes,
+            "rerank": self.rerank,
+            "candidates": self.candidates,
+            "matching": self.matching,
+            "warning": self.warning,
+        }
+
+
+def iso(moment: datetime) -> str:
+    """A time as answers spell it, ``2011-03-03T08:00:00Z``."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _unit(unit: Unit, name: str | None, start: datetime | None, end: datetime | None) -> dict[str, Any]:
+    first, last = (iso(moment) if moment is not None else None for moment in (start, end))
+    if unit == "frame":
+        return {"frame_id": name, "time": first}
+    return {"clip_id": name, "start": first, "end": last}

@@ -1,0 +1,91 @@
+"""Ground-truth similarity of a query to candidates, from the histograms in the root; unknown where they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+from wxpipe.errors import NotFoundError
+from wxpipe.satellites.catalog import Source
+from wxpipe.store.frames import frame_store
+from wxpipe.store.root import Root
+from wxpipe.vectors.tables import Unit
+
+SLOTS_AT_ONCE = 1_280
+"""Slots whose CDFs are in memory at once: 120 MB for four channels at 24 x 20."""
+
+Slots = npt.NDArray[np.int64]
+
+
+def slots_of(root: Root, source: Source, unit: Unit, epochs: Mapping[str, int]) -> dict[str, Slots]:
+    """The slots of units by id, given the epoch seconds at which they begin; clips that are not there are left out."""
+    axis = source.satellite.axis
+    at = {
+        name: (epoch - int(axis.first.timestamp())) // int(axis.cadence.total_seconds())
+        for name, epoch in epochs.items()
+    }
+    if unit == "frame":
+        return {name: np.array([slot], np.int64) for name, slot in at.items()}
+    from wxpipe.similarity.clip_stage import read_clips
+
+    found: dict[str, Slots] = {}
+    days: set[date] = {axis.day(slot) for slot in at.values() if 0 <= slot < axis.count}
+    for day in sorted(days):
+        clips = read_clips(root, source.id, day)
+        for name, slots in zip(clips["clip_id"].to_pylist(), clips["slots"].to_pylist(), strict=True):
+            if name in at:
+                found[name] = np.asarray(slots, np.int64)
+    return found
+
+
+def similarities(root: Root, source: Source, query: Slots, others: Mapping[str, Slots]) -> dict[str, float | None]:
+    """Similarity of the query to each of the others, 0..1; None where a histogram of either is not there."""
+    result: dict[str, float | None] = dict.fromkeys(others)
+    fitting = {name: slots for name, slots in others.items() if len(slots) == len(query)}
+    # In order of time, so that overlapping clips share what is read.
+    order = sorted(fitting, key=lambda name: int(fitting[name][0]))
+    step = max(1, SLOTS_AT_ONCE // max(1, len(query)))
+    for begin in range(0, len(order), step):
+        names = order[begin : begin + step]
+        values = _compare(root, source, query, [fitting[name] for name in names])
+        result.update(zip(names, values, strict=True))
+    return result
+
+
+def _compare(root: Root, source: Source, query: Slots, others: Sequence[Slots]) -> list[float | None]:
+    from wxpipe.similarity.clip_ks import clip_similarities
+    from wxpipe.similarity.histograms import histogram_store
+
+    store = histogram_store(root, source)
+    members = np.stack([query, *others])
+    slots, positions = np.unique(members, return_inverse=True)
+    positions = positions.reshape(members.shape)
+    try:
+        cdfs = store.read(slots)
+    except NotFoundError:
+        return [None] * len(others)
+    # A counted picture is never all zeros, unless every pixel is in the top bin: then nothing can be told of it either.
+    whole = np.asarray(cdfs.any(axis=(2, 3)), np.bool_).min(axis=1)
+    present = whole[positions].min(axis=1)
+    pairs = np.array([(0, n) for n in range(1, len(members)) if present[0] and present[n]], np.int64).reshape(-1, 2)
+    values: list[float | None] = [None] * len(others)
+    if len(pairs):
+        found = clip_similarities(cdfs, positions, pairs, _sizes(root, source, slots))
+        for (_, n), value in zip(pairs.tolist(), found.tolist(), strict=True):
+            values[n - 1] = value
+    return values
+
+
+def _sizes(root: Root, source: Source, slots: Slots) -> npt.NDArray[np.int64]:
+    """Pixels of each cell: (cell,), or (frame, cell) where an area's pictures differ in height."""
+    from wxpipe.similarity.histograms import histogram_store
+
+    store = histogram_store(root, source)
+    if len(source.area.heights) == 1:
+        return store.cell_sizes()
+    frames = frame_store(root, source)
+    rows = [int(frames.slots("rows", int(slot), int(slot) + 1).max()) for slot in slots]
+    return np.stack([store.cell_sizes(height) for height in rows])

@@ -1,0 +1,78 @@
+"""The `release` stage, and the verbs of a release: build, promote, rollback, list, maintain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wxpipe.store.root import Root
+from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
+from wxpipe.vectors.build import build, embedded, models_of
+from wxpipe.vectors.content import table_digest
+from wxpipe.vectors.records import (
+    ReleaseRecord,
+    current_number,
+    current_release,
+    get_release,
+    list_releases,
+    promote,
+    rollback,
+)
+from wxpipe.vectors.tables import SPECS
+from wxpipe.vectors.upkeep import Upkeep, maintain
+
+__all__ = [
+    "Release",
+    "ReleaseRecord",
+    "Upkeep",
+    "build",
+    "current_number",
+    "current_release",
+    "get_release",
+    "list_releases",
+    "maintain",
+    "promote",
+    "release_digests",
+    "rollback",
+]
+
+CONTRACT = 1
+"""Version of what the tables hold; a change makes every release stale."""
+
+
+class Release:
+    """Builds a release out of everything that is embedded; promotion is the caller's decision."""
+
+    name = "release"
+    trigger = "single-handed"
+    needs = ("embed",)
+
+    def partitions(self, context: Context) -> Iterable[Partition]:
+        """One, as soon as a day is embedded."""
+        if any(entry.state == "done" for entry in context.root.ledger.entries("embed").values()):
+            yield Partition("", name="default")
+
+    def fingerprint(self, partition: Partition, context: Context) -> str:
+        outputs = {key: entry.output for key, entry in embedded(context.root).items()}
+        models = models_of(context.root, outputs, _model(context))
+        return fingerprint_of(contract=CONTRACT, partition=partition.key, models=models, embed=outputs)
+
+    def prepare(self, partitions: list[Partition], context: Context) -> None:
+        """Nothing to prepare: tables are made by `run`, single-handed."""
+
+    def run(self, partition: Partition, context: Context) -> Outcome:
+        # The release's number is not in the outcome: a resumed run may come to another number for the same rows.
+        release = build(context.root, _model(context), lease=context.lease)
+        counts = {spec.name: release.rows(unit) for unit, spec in SPECS.items()}
+        digests = {part.model: [part.tables[spec.name].digest for spec in SPECS.values()] for part in release.parts}
+        return Outcome(counts, fingerprint_of(partition=partition.key, tables=digests))
+
+
+def release_digests(root: Root, release: ReleaseRecord) -> dict[str, str]:
+    """Digests of a release's tables by name, read through now and not believed from its record."""
+    tables = ((spec, part.open(root, spec)) for part in release.parts for spec in SPECS.values())
+    return {table.name: table_digest(table, spec) for spec, table in tables}
+
+
+def _model(context: Context) -> str | None:
+    named = context.options.get("model")
+    return str(named) if named else None

@@ -1,0 +1,287 @@
+"""Search in a release: the nearest past clips or frames, one an episode, each with its ground-truth similarity.
+
+LanceDB filters first and then looks for the nearest; candidates grow until there are enough episodes among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wxpipe.errors import NotFoundError, UsageError
+from wxpipe.satellites.catalog import Source
+from wxpipe.store.root import Root
+from wxpipe.vectors import ground_truth
+from wxpipe.vectors.answers import UNTRAINED, Analog, Answer, Query, SearchRequest, iso
+from wxpipe.vectors.index import bypasses, describe, nearest
+from wxpipe.vectors.records import Part, get_release, require_current
+from wxpipe.vectors.tables import DAY_SECONDS, SPECS, TableSpec, Unit, utc
+from wxpipe.vectors.where import checked_where, lance_message
+
+GROWTH = 4
+LEAST_CANDIDATES, RERANK_CANDIDATES = 64, 200
+FRAME_EPISODE_HOURS = 6
+"""Frames nearer in time than this are one episode, where the satellite has no clips that would say it."""
+
+Scores = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Rows near the query, best first: ids, epoch seconds of beginning and end, distances."""
+
+    ids: list[str]
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    distances: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, order: Sequence[int]) -> Candidates:
+        places = np.asarray(order, np.int64)
+        ids = [self.ids[n] for n in order]
+        return Candidates(ids, self.starts[places], self.ends[places], self.distances[places])
+
+
+Measure = Callable[[Root, Source, SearchRequest, Query, Candidates], Scores]
+
+
+def search(root: Root, request: SearchRequest) -> Answer:
+    """Finds analogs.
+
+    Raises:
+        UsageError: the filter or the measure cannot be understood.
+        NotFoundError: there is no release, or nothing begins at the query's time; lists what is near.
+    """
+    measure = _measure(request.rerank)
+    source = root.source(request.source)
+    release = require_current(root) if request.release is None else get_release(root, request.release)
+    spec, part = SPECS[request.unit], release.part(source.id)
+    table, there = part.open(root, spec), part.tables[spec.name]
+    query, vector = _query(table, spec, source, request)
+    where = _filter(table, spec, source, request, query)
+    matching = table.count_rows(where)
+    kind = describe(there.index)
+    exact = bypasses(kind, there.rows, matching)
+
+    def look(limit: int) -> Candidates:
+        return _candidates(nearest(table, vector, limit, where, exact=exact, columns=_columns(spec)), spec)
+
+    window = _window_seconds(source, spec)
+    found, groups = _grow(look, request, matching, window)
+    scores: Scores
+    if measure is not None:
+        scores = measure(root, source, request, query, found)
+        found = found.take(sorted(range(len(found)), key=lambda n: _best_first(scores[found.ids[n]], n)))
+        groups = group(found, request.k, request.episodes, window)
+    else:
+        scores = _ground_truth(root, source, request, query, found.take([members[0] for members in groups]))
+    analogs = tuple(_analog(rank, spec, found, members, scores) for rank, members in enumerate(groups, 1))
+    return Answer(
+        source=source.id,
+        query=query,
+        release=release.number,
+        model=part.model,
+        trained=part.trained,
+        index="exact" if exact else kind,
+        excluded_hours=request.exclude_hours,
+        analogs=analogs,
+        unit=request.unit,
+        where=request.where,
+        episodes=request.episodes,
+        rerank=request.rerank,
+        candidates=len(found),
+        matching=matching,
+        warning=_warning(part, request, analogs),
+    )
+
+
+def latest(root: Root, name: str, unit: Unit = "clip") -> datetime:
+    """When the latest clip or frame of a source in the current release begins.
+
+    Raises:
+        NotFoundError: there is no release, or it has none of the source.
+    """
+    source, spec = root.source(name), SPECS[unit]
+    table = require_current(root).part(source.id).open(root, spec)
+    epochs = table.to_lance().to_table(columns=[spec.epoch], filter=f"source = '{source.id}'")[spec.epoch]
+    if not len(epochs):
+        raise NotFoundError(f"the current release has no {spec.name} of {source.id}")
+    return utc(max(epochs.to_pylist()))
+
+
+def group(found: Candidates, k: int, episodes: bool, window: int = 0) -> list[list[int]]:
+    """The first k answers among candidates: positions of each one's members, its best first.
+
+    An answer takes in what overlaps *its best*, not what overlaps a member: clips begin every quarter of an hour, so
+    that a chain of overlaps would run through years. More candidates never change the answers that are there.
+
+    Args:
+        found: candidates, best first.
+        k: answers wanted.
+        episodes: off: each candidate is its own.
+        window: seconds by which rows without a length (frames) count as one episode.
+    """
+    if not episodes:
+        return [[n] for n in range(min(k, len(found)))]
+    free = np.ones(len(found), np.bool_)
+    groups: list[list[int]] = []
+    while len(groups) < k and free.any():
+        best = int(np.argmax(free))
+        near = (found.starts <= found.ends[best] + window) & (found.ends >= found.starts[best] - window) & free
+        free &= ~near
+        groups.append([best, *(n for n in np.flatnonzero(near).tolist() if n != best)])
+    return groups
+
+
+def _grow(
+    look: Callable[[int], Candidates], request: SearchRequest, matching: int, window: int
+) -> tuple[Candidates, list[list[int]]]:
+    limit = request.k if request.rerank is None and not request.episodes else max(LEAST_CANDIDATES, 8 * request.k)
+    if request.rerank is not None:
+        limit = max(limit, RERANK_CANDIDATES)
+    if not matching:
+        return look(1), []
+    while True:
+        found = look(min(limit, matching))
+        groups = group(found, request.k, request.episodes, window)
+        if len(groups) >= request.k or limit >= matching:
+            return found, groups
+        limit *= GROWTH
+
+
+def _query(
+    table: Any, spec: TableSpec, source: Source, request: SearchRequest
+) -> tuple[Query, npt.NDArray[np.float32]]:
+    if request.vector is not None:
+        vector = np.asarray(request.vector, np.float32)
+        width = table.schema.field("vector").type.list_size
+        if vector.shape != (width,) or not np.isfinite(vector).all():
+            raise UsageError(f"the query vector has shape {vector.shape}; expected {width} finite numbers")
+        return Query(spec.unit), vector
+    epoch = _slot_epoch(source, request)
+    columns = [*_columns(spec), "vector"]
+    rows = table.to_lance().to_table(columns=columns, filter=f"source = '{source.id}' AND {spec.epoch} = {epoch}")
+    if not len(rows):
+        raise NotFoundError(_nearest_existing(table, spec, source, epoch))
+    row = rows.slice(0, 1).to_pylist()[0]
+    end = row["end"] if spec.unit == "clip" else None
+    return Query(spec.unit, row[spec.key], row[spec.time], end), np.asarray(row["vector"], np.float32)
+
+
+def _slot_epoch(source: Source, request: SearchRequest) -> int:
+    axis = source.satellite.axis
+    assert request.at is not None
+    try:
+        return int(axis.time(axis.slot(request.at)).timestamp())
+    except ValueError as error:
+        raise UsageError(f"{source.id}: {error}") from error
+
+
+def _nearest_existing(table: Any, spec: TableSpec, source: Source, epoch: int) -> str:
+    rows = table.to_lance().to_table(columns=[spec.epoch], filter=f"source = '{source.id}'")
+    epochs = np.sort(rows[spec.epoch].to_numpy())
+    asked = iso(utc(epoch))
+    if not len(epochs):
+        only = "; its satellite is frames only" if spec.unit == "clip" and source.satellite.clip is None else ""
+        return f"the release has no {spec.name} of {source.id}{only}"
+    near = np.sort(epochs[np.argsort(np.abs(epochs - epoch), kind="stable")[:4]])
+    return (
+        f"no {spec.unit} of {source.id} begins at {asked}; the nearest begin at {', '.join(iso(utc(t)) for t in near)}"
+    )
+
+
+def _filter(table: Any, spec: TableSpec, source: Source, request: SearchRequest, query: Query) -> str:
+    parts = [f"source = '{source.id}'"]
+    if query.start is not None:
+        epoch, margin = int(query.start.timestamp()), round(request.exclude_hours * 3600)
+        parts.append(f"({spec.epoch} < {epoch - margin} OR {spec.epoch} > {epoch + margin})")
+    if request.where.strip():
+        where = checked_where(request.where)
+        try:
+            table.count_rows(f"({where})")
+        except (ValueError, RuntimeError, OSError) as error:
+            names = ", ".join(name for name in table.schema.names if name != "vector")
+            raise UsageError(f"--where {request.where!r}: {lance_message(error)}; columns: {names}") from error
+        parts.append(f"({where})")
+    return " AND ".join(parts)
+
+
+def _columns(spec: TableSpec) -> list[str]:
+    return [spec.key, spec.time, spec.epoch, *(["end"] if spec.unit == "clip" else [])]
+
+
+def _candidates(rows: Any, spec: TableSpec) -> Candidates:
+    ids = rows[spec.key].to_pylist()
+    starts = rows[spec.epoch].to_numpy().astype(np.int64)
+    ends = starts
+    if spec.unit == "clip":
+        ends = rows["end"].to_numpy().astype("datetime64[s]").astype(np.int64)
+    # Lance's l2 is squared; rounding may leave a tiny negative.
+    distances = np.sqrt(np.maximum(rows["_distance"].to_numpy().astype(np.float64), 0))
+    found = Candidates(ids, starts, ends, distances)
+    return found.take(sorted(range(len(ids)), key=lambda n: (distances[n], ids[n])))
+
+
+def _window_seconds(source: Source, spec: TableSpec) -> int:
+    if spec.unit == "clip":
+        return 0
+    clip = source.satellite.clip
+    return (clip.hours if clip is not None else FRAME_EPISODE_HOURS) * 3600
+
+
+def _ground_truth(root: Root, source: Source, request: SearchRequest, query: Query, found: Candidates) -> Scores:
+    """The registered measure ``ground-truth``; unknown for a query that is only a vector."""
+    if query.id is None or query.start is None:
+        return dict.fromkeys(found.ids)
+    epochs = dict(zip(found.ids, found.starts.tolist(), strict=True))
+    own = ground_truth.slots_of(root, source, request.unit, {query.id: int(query.start.timestamp())})
+    if query.id not in own:
+        return dict.fromkeys(found.ids)
+    slots = ground_truth.slots_of(root, source, request.unit, epochs)
+    return {**dict.fromkeys(found.ids), **ground_truth.similarities(root, source, own[query.id], slots)}
+
+
+MEASURES: dict[str, Measure] = {"ground-truth": _ground_truth}
+"""What candidates can be re-ranked by: scores by id, higher is better, None is last."""
+
+
+def _measure(name: str | None) -> Measure | None:
+    if name is None:
+        return None
+    if name not in MEASURES:
+        raise UsageError(f"no measure is called {name!r}; known measures: {', '.join(sorted(MEASURES))}")
+    return MEASURES[name]
+
+
+def _best_first(score: float | None, place: int) -> tuple[float, int]:
+    return (-score if score is not None else np.inf, place)
+
+
+def _analog(rank: int, spec: TableSpec, found: Candidates, members: list[int], scores: Scores) -> Analog:
+    best = members[0]
+    end: datetime | None = utc(found.ends[best]) if spec.unit == "clip" else None
+    episode = tuple(found.ids[n] for n in sorted(members, key=lambda n: int(found.starts[n])))
+    name = found.ids[best]
+    return Analog(
+        rank, spec.unit, name, utc(found.starts[best]), end, float(found.distances[best]), scores.get(name), episode
+    )
+
+
+def _warning(part: Part, request: SearchRequest, analogs: Sequence[Analog]) -> str:
+    warnings = [] if part.trained else [UNTRAINED]
+    if len(analogs) < request.k:
+        kind = "episodes" if request.episodes else f"{request.unit}s"
+        warnings.append(
+            f"only {len(analogs)} of {request.k} {kind} satisfy the filter and lie outside the query's own hours"
+        )
+    days = len({int(a.start.timestamp()) // DAY_SECONDS for a in analogs})
+    if analogs and days == 1 and request.exclude_hours < 24:
+        warnings.append("all analogs are of one day; with so few days an analog says little")
+    return "; ".join(warnings)

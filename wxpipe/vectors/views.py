@@ -1,0 +1,215 @@
+"""What SQL sees: each view as Arrow tables, read from the root when a query names it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from wxpipe.errors import NotFoundError, UsageError
+from wxpipe.store.frames import Status, frame_store
+from wxpipe.store.quarantine import Record
+from wxpipe.store.root import Root
+from wxpipe.vectors.records import current_number, list_releases, require_current
+from wxpipe.vectors.tables import SPECS, TableSpec
+
+Loader = Callable[[Root, bool], Any]
+"""Makes a view's Arrow table; told whether the query needs the vectors."""
+
+RECORD_FIELDS = tuple(Record.__dataclass_fields__)
+
+
+def _moment() -> Any:
+    import pyarrow as pa
+
+    return pa.timestamp("us", "UTC")
+
+
+def _vectors(spec: TableSpec) -> Loader:
+    def load(root: Root, with_vectors: bool) -> Any:
+        import pyarrow as pa
+
+        try:
+            release = require_current(root)
+        except NotFoundError as error:
+            raise UsageError(f"view {spec.name}: {error}") from error
+        tables = [part.open(root, spec) for part in release.parts]
+        names = [name for name in tables[0].schema.names if with_vectors or name != "vector"]
+        rows = [table.to_lance().to_table(columns=names) for table in tables]
+        if len({table.schema for table in rows}) > 1:  # models differ in width: a list of any length, then
+            place = names.index("vector")
+            lists = pa.list_(pa.float32())
+            rows = [table.set_column(place, "vector", table["vector"].cast(lists)) for table in rows]
+        return pa.concat_tables(rows)
+
+    return load
+
+
+def _ledger(root: Root, _: bool) -> Any:
+    import pyarrow as pa
+
+    texts = ("stage", "partition", "source", "day", "state", "fingerprint", "output", "counts", "error", "finished")
+    schema = pa.schema([*((name, pa.string()) for name in texts), ("epoch", pa.int64()), ("seconds", pa.float64())])
+    rows = []
+    for stage in root.ledger.stages():
+        for entry in root.ledger.entries(stage).values():
+            source, _slash, day = entry.partition.rpartition("/")
+            row = {
+                **asdict(entry),
+                "source": source,
+                "day": day if source else None,
+                "counts": json.dumps(entry.counts),
+            }
+            rows.append({name: row[name] for name in schema.names})
+    table = pa.Table.from_pylist(rows, schema=schema)
+    return table.set_column(schema.names.index("day"), "day", table["day"].cast(pa.date32()))
+
+
+def _quarantine(root: Root, _: bool) -> Any:
+    """Every record of what was put aside or doubted, with the nominal time of its slot."""
+    import pyarrow as pa
+
+    fields = [("stage", pa.string()), ("source", pa.string()), ("day", pa.date32()), ("time", _moment())]
+    kinds = {"slot": pa.int32()}
+    schema = pa.schema([*fields, *((name, kinds.get(name, pa.string())) for name in RECORD_FIELDS)])
+    rows = []
+    for stage, source, day, record in root.quarantine.all():
+        time = root.source(source).satellite.axis.time(record.slot) if record.slot >= 0 else None
+        rows.append({"stage": stage, "source": source, "day": day, "time": time, **asdict(record)})
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _inventory(root: Root, _: bool) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [("source", pa.string()), ("path", pa.string()), ("size", pa.int64()), ("version", pa.string()),
+         ("channel", pa.string()), ("time", _moment()), ("slot", pa.int32()), ("vanished", pa.bool_())]
+    )  # fmt: skip
+    parts = [schema.empty_table()]
+    for source in (name for name in root.objects.names("inventory") if "." not in name):
+        for month in root.objects.names(f"inventory/{source}"):
+            table = pq.read_table(io.BytesIO(root.objects.get(f"inventory/{source}/{month}")))
+            names = pa.array([source]).take(pa.array(np.zeros(len(table), np.int64)))
+            parts.append(table.append_column("source", names).select(schema.names).cast(schema))
+    return pa.concat_tables(parts)
+
+
+def _pictures(root: Root, _: bool) -> Any:
+    """What became of every picture of the days that were ingested; ``absent`` ones are not listed."""
+    import pyarrow as pa
+
+    names = [("source", pa.string()), ("slot", pa.int32()), ("time", _moment()), ("channel", pa.string())]
+    schema = pa.schema([*names, ("status", pa.string())])
+    parts = [schema.empty_table()]
+    words = pa.array([status.name.lower() for status in Status])
+    for source, start, stop in _ingested(root):
+        store = frame_store(root, source)
+        status = store.slots("status", start, stop)
+        slot, channel = np.nonzero(status != Status.ABSENT)
+        columns = [
+            pa.array([source]).take(pa.array(np.zeros(len(slot), np.int64))),
+            pa.array((slot + start).astype(np.int32)),
+            pa.array(store.axis.times(slot + start).astype("datetime64[us]")).cast(_moment()),
+            pa.array(list(store.channels)).take(pa.array(channel)),
+            words.take(pa.array(status[slot, channel].astype(np.int64))),
+        ]
+        parts.append(pa.Table.from_arrays(columns, schema=schema))
+    return pa.concat_tables(parts)
+
+
+def _ingested(root: Root) -> Iterable[tuple[str, int, int]]:
+    """(source, first slot, one past the last) of what was ingested."""
+    days: dict[str, list[str]] = {}
+    for entry in root.ledger.entries("ingest").values():
+        source, _slash, day = entry.partition.rpartition("/")
+        if entry.state == "done":
+            days.setdefault(source, []).append(day)
+    for source in sorted(days):
+        from datetime import date
+
+        axis = root.source(source).satellite.axis
+        first, last = min(days[source]), max(days[source])
+        yield source, axis.day_start(date.fromisoformat(first)), axis.day_slots(date.fromisoformat(last)).stop
+
+
+def _pairs(root: Root, _: bool) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts, numbers = ("name", "x", "y", "z"), ("sim_xy", "sim_xz")
+    schema = pa.schema(
+        [*((name, pa.string()) for name in texts), *((name, pa.float64()) for name in numbers), ("split", pa.string())]
+    )
+    parts = [schema.empty_table()]
+    for name in root.objects.names("pairs"):
+        key = f"pairs/{name}/triples.parquet"
+        if root.objects.exists(key):
+            table = pq.read_table(io.BytesIO(root.objects.get(key)))
+            names = pa.array([name] * len(table), pa.string())
+            parts.append(table.append_column("name", names).select(schema.names).cast(schema))
+    return pa.concat_tables(parts)
+
+
+def _releases(root: Root, _: bool) -> Any:
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [("number", pa.int64()), ("models", pa.string()), ("trained", pa.bool_()), ("created", pa.string()),
+         ("current", pa.bool_()), ("clips", pa.int64()), ("frames", pa.int64()), ("index", pa.string()),
+         ("days", pa.int64())]
+    )  # fmt: skip
+    serving = current_number(root)
+    rows = [
+        {
+            "number": release.number,
+            "models": ", ".join(part.model for part in release.parts),
+            "trained": all(part.trained for part in release.parts),
+            "created": release.created,
+            "current": release.number == serving,
+            **{spec.name: release.rows(unit) for unit, spec in SPECS.items()},
+            "index": ", ".join(part.tables["clips"].index["kind"] for part in release.parts),
+            "days": len(release.days),
+        }
+        for release in list_releases(root)
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+LOADERS: dict[str, Loader] = {
+    "clips": _vectors(SPECS["clip"]),
+    "frames": _vectors(SPECS["frame"]),
+    "pictures": _pictures,
+    "ledger": _ledger,
+    "quarantine": _quarantine,
+    "inventory": _inventory,
+    "pairs": _pairs,
+    "releases": _releases,
+}
+"""The views by name."""
+
+NEEDS: dict[str, tuple[str, ...]] = {"pictures": ("quarantine", "inventory")}
+"""Views that another is put together from."""
+
+DEFINITIONS: dict[str, str] = {
+    # A picture's reason and path: what was said when it was put aside or doubted, else the largest file of its slot
+    # that was not set aside as a duplicate.
+    "pictures": """
+        WITH told AS (
+            SELECT source, slot, channel, any_value(reason) AS reason, any_value(path) AS path
+            FROM quarantine WHERE kind <> 'duplicate' AND stage = 'ingest' GROUP BY ALL),
+        filed AS (
+            SELECT source, slot, channel, arg_max(path, size) AS path FROM inventory
+            WHERE NOT vanished AND path NOT IN (SELECT path FROM quarantine WHERE kind = 'duplicate') GROUP BY ALL)
+        SELECT s.source, s.time, s.channel, s.status, told.reason, coalesce(told.path, filed.path) AS path
+        FROM loaded s
+        LEFT JOIN told ON told.source = s.source AND told.slot = s.slot AND told.channel = s.channel
+        LEFT JOIN filed ON filed.source = s.source AND filed.slot = s.slot AND filed.channel = s.channel
+        ORDER BY s.source, s.slot, s.channel""",
+}
+"""How a view is made of what was loaded, where that is not the view itself."""
