@@ -42,7 +42,7 @@ def command(
 
     Plans first; Prefect and Dask start only if there is work. Done work is never done again.
     """
-    from wxpipe.cli.show import console, show_plan, show_report
+    from wxpipe.cli.show import console, show_notes, show_plan, show_report
     from wxpipe.pipeline.backfill import Job, finish, plan
     from wxpipe.pipeline.plan import Range
 
@@ -55,6 +55,7 @@ def command(
         report = run_job(job, scheduler, workers, direct)
     else:
         console.print(f"nothing to do: all {len(due.steps)} partitions are done")
+        show_notes(job)
         report = finish(job, [])
     show_report(report, root)
     raise typer.Exit(report.exit_code)

@@ -14,14 +14,16 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Show what is due, stage by stage. Writes nothing; a new file is seen after the next scan."""
-    from wxpipe.cli.show import show_plan
+    from wxpipe.cli.show import show_notes, show_plan
     from wxpipe.pipeline.backfill import Job, plan
     from wxpipe.pipeline.plan import Range
 
     wanted = Range(tuple(satellite or ()), parse_day(first, "--from"), parse_day(last, "--to"), tuple(stage or ()))
-    due = plan(Job(root, wanted=wanted))
+    job = Job(root, wanted=wanted)
+    due = plan(job)
     if as_json:
         work = [{"stage": s.stage, "partition": s.partition.key, "reason": s.reason} for s in due.work]
         print_json({"root": root, "counts": due.counts(), "work": work})
     else:
         show_plan(due)
+        show_notes(job)

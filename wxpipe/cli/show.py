@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from wxpipe.pipeline.backfill import Report
+    from wxpipe.pipeline.backfill import Job, Report
     from wxpipe.pipeline.events import Event
     from wxpipe.pipeline.plan import Plan
 
@@ -54,6 +54,14 @@ def show_plan(plan: Plan) -> None:
     for stage, counts in plan.counts().items():
         table.add_row(stage, *(str(counts[reason]) for reason in ("done", "stale", "missing", "failed")))
     console.print(table)
+
+
+def show_notes(job: Job) -> None:
+    """What the plan leaves alone on purpose."""
+    from wxpipe.pipeline.plan import notes
+
+    for note in notes(job.context()):
+        console.print(f"[yellow]note[/] {note}", highlight=False)
 
 
 def show_report(report: Report, root: str) -> None:

@@ -6,14 +6,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from wxpipe.embedding.channel_linear import ChannelLinear
 from wxpipe.embedding.devices import fixed_threads, mixed_precision, pick_device
 from wxpipe.embedding.pictures import GREY_SCALE, aligned_empty, check_clip_frames, check_frames, scale_pixels
 from wxpipe.embedding.registry import Encoder
+from wxpipe.kernels import kernel
 
 CPU_THREADS = 1
 """Threads of torch while it embeds: workers run beside each other, and any other number changes digits."""
 
 _CLIPS_AT_ONCE = 1024
+_TILE = 4096  # pixels whose floats, 512 kB in a batch of 32 frames, stay in the second-level cache for the product
 
 
 def embed_frames(
@@ -49,6 +52,10 @@ def embed_frames(
     target = pick_device(device)
     encoder.to(target)
     vectors = np.empty((len(frames), encoder.width), np.float32)
+    if target.type == "cpu" and isinstance(encoder, ChannelLinear):
+        with torch.inference_mode(), fixed_threads(threads):
+            _embed_tiled(encoder, frames, batch, vectors)
+        return vectors
     pictures = torch.from_numpy(aligned_empty((batch, *frames.shape[1:]))).to(target)
     with torch.inference_mode(), fixed_threads(threads), mixed_precision(target, bf16):
         for begin in range(0, len(frames), batch):
@@ -82,6 +89,43 @@ def clip_vectors(
         part = slice(begin, begin + _CLIPS_AT_ONCE)
         vectors[part] = frame_vectors[clip_frames[part]].mean(axis=1, dtype=np.float64)
     return vectors
+
+
+def _embed_tiled(
+    encoder: ChannelLinear, frames: npt.NDArray[np.uint8], batch: int, vectors: npt.NDArray[np.float32]
+) -> None:
+    """Write the vectors of linear maps, tile by tile of pixels: half the time of making all floats first.
+
+    Products have one shape whatever frames come, as those of whole pictures have.
+    """
+    rows = frames.reshape(*frames.shape[:2], frames.shape[2] * frames.shape[3])
+    if rows.shape[1:] != (len(encoder.channels), encoder.pixels):
+        raise ValueError(
+            f"encoder wants (n, {len(encoder.channels)}, {encoder.pixels} pixels), found {tuple(frames.shape)}"
+        )
+    tile = aligned_empty((batch, _TILE))
+    block = torch.from_numpy(tile)
+    for begin in range(0, len(rows), batch):
+        part = rows[begin : begin + batch]
+        tile[len(part) :] = 0
+        sums = [torch.zeros((batch, encoder.width_per_channel)) for _ in encoder.channels]
+        for c, name in enumerate(encoder.channels):
+            for left in range(0, encoder.pixels, _TILE):
+                right = min(left + _TILE, encoder.pixels)
+                _to_floats(part[:, c, left:right], tile)
+                weights = encoder.weights[name][:, left:right]
+                torch.addmm(sums[c], block[:, : right - left], weights.t(), out=sums[c])
+        found = torch.cat(sums, dim=1) * GREY_SCALE + encoder.bias
+        vectors[begin : begin + len(part)] = found[: len(part)].numpy()
+
+
+@kernel
+def _to_floats(values: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]) -> None:
+    """Write `values` (n, m) into the upper left of `out`."""
+    for i in range(values.shape[0]):
+        source, target = values[i], out[i]
+        for j in range(source.size):
+            target[j] = np.float32(source[j])
 
 
 def _fill(pictures: torch.Tensor, frames: npt.NDArray[np.uint8]) -> None:

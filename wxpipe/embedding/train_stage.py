@@ -43,7 +43,7 @@ class Train:
     needs = ("pairs",)
 
     def partitions(self, context: Context) -> Iterable[Partition]:
-        return [Partition("", name=source.id) for source in context.root.sources]
+        return [Partition(source.id, name=source.id) for source in context.root.sources]
 
     def fingerprint(self, partition: Partition, context: Context) -> str:
         source = context.root.source(partition.name)

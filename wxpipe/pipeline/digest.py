@@ -43,10 +43,11 @@ def _parts(root: Root) -> Iterator[tuple[str, str]]:
             f"inventory/{source.id}",
             fingerprint_of(months={m: inventory.month_digest(m) for m in inventory.months()}),
         )
-        if root.objects.names(f"frames/{source.id}.zarr"):
+        if root.objects.exists(f"frames/{source.id}.zarr/zarr.json"):
             yield f"frames/{source.id}", _frames(root, source)
         for layout in root.objects.names(f"histograms/{source.id}.zarr"):
-            yield f"histograms/{source.id}/{layout}", _histograms(root, source, layout)
+            if root.objects.exists(f"histograms/{source.id}.zarr/{layout}/zarr.json"):  # else it is half laid out
+                yield f"histograms/{source.id}/{layout}", _histograms(root, source, layout)
         yield f"clips/{source.id}", _parquet_files(root, f"clips/{source.id}")
     yield "inventory/unparsed", _parquet_files(root, "inventory", only=UNPARSED)
     yield "pairs", _parquet_files(root, "pairs")

@@ -31,8 +31,7 @@ class Range:
     stages: tuple[str, ...] = ()
 
     def covers(self, partition: Partition) -> bool:
-        source = partition.source or partition.name
-        if self.sources and partition.day is not None and source not in self.sources:
+        if self.sources and partition.source and partition.source not in self.sources:
             return False
         if partition.day is None:
             return True
@@ -84,6 +83,18 @@ def make_plan(context: Context, wanted: Range) -> Plan:
         context.root.ledger.forget()
 
 
+def notes(context: Context) -> list[str]:
+    """What a plan leaves alone on purpose: models that were made before newer days came."""
+    from wxpipe.similarity.pairs import newer_days
+
+    found = []
+    for source in context.root.sources:
+        newer = newer_days(context.root, source.id)
+        if newer:
+            found.append(f"{source.id}: {newer} days are newer than its model; `wxpipe train` learns from them too")
+    return found
+
+
 def plan_stage(stage: Stage, context: Context, wanted: Range) -> list[Step]:
     """The steps of one stage, in the order of their partitions."""
     entries = context.root.ledger.entries(stage.name)
@@ -98,8 +109,8 @@ def reason_of(stage: Stage, partition: Partition, context: Context, entry: Entry
     """Why a partition is due: never run, failed, or made of something that has changed since."""
     if entry is None:
         return "missing"
-    if entry.state == "failed":
-        return "failed"
+    if entry.state != "done":
+        return "failed" if entry.state == "failed" else "stale"
     if stage.trigger == "on request":
         anew = context.options.get("anew", ())  # frozen: never stale because of newer data, only by request
         return "stale" if stage.name in anew else "done"

@@ -39,7 +39,8 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
         fingerprint = stage.fingerprint(partition, context)
         _check_lease(context)
         begun = True
-        outcome = _with_retries(lambda: stage.run(partition, context))
+        ready = replace(context, previous=_reopen(stage_name, partition, context))
+        outcome = _with_retries(lambda: stage.run(partition, ready))
         _check_lease(context)
         return _record_done(stage_name, partition, context, fingerprint, outcome, started)
     except LeaseLostError as error:
@@ -49,6 +50,18 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
             return record_failure(stage_name, partition, context, str(error))
         trace = traceback.format_exc()
         return record_failure(stage_name, partition, context, f"{type(error).__name__}: {error}", trace)
+
+
+def _reopen(stage_name: str, partition: Partition, context: Context) -> Entry | None:
+    """Takes back a recorded "done" before its result is made again, and returns what it said.
+
+    Were it left, a run that is killed half-way would look done as soon as its old inputs came back.
+    """
+    entry = context.root.ledger.get(stage_name, partition.key)
+    if entry is None or entry.state != "done":
+        return None
+    context.root.ledger.put(replace(entry, state="running", epoch=_epoch(context)))
+    return entry
 
 
 def _record_done(

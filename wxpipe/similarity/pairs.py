@@ -73,7 +73,7 @@ class Pairs:
     needs = ("histograms", "clips")
 
     def partitions(self, context: Context) -> Iterable[Partition]:
-        return [Partition("", name=s.id) for s in context.root.sources if s.satellite.clip is not None]
+        return [Partition(s.id, name=s.id) for s in context.root.sources if s.satellite.clip is not None]
 
     def fingerprint(self, partition: Partition, context: Context) -> str:
         settings = pair_settings(context)
@@ -84,7 +84,8 @@ class Pairs:
 
     def run(self, partition: Partition, context: Context) -> Outcome:
         root, source = context.root, partition.name
-        blocks = plan_blocks(clip_days(root, source), source, pair_settings(context))
+        days = clip_days(root, source)
+        blocks = plan_blocks(days, source, pair_settings(context))
         tables = list(context.mapper(_BlockRunner(root), blocks))
         table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
         sink = pa.BufferOutputStream()
@@ -93,7 +94,13 @@ class Pairs:
         back = read_triples(root, source)
         digest = content_digest({name: str(back[name].to_pylist()).encode() for name in SCHEMA.names})
         splits = back["split"].to_pylist()
-        return Outcome({"triples": len(back), **{split: splits.count(split) for split in SPLITS}}, digest)
+        return Outcome({"days": len(days), "triples": len(back), **{s: splits.count(s) for s in SPLITS}}, digest)
+
+
+def newer_days(root: Root, source: str) -> int:
+    """Days with clips that a source's frozen triples do not know of."""
+    entry = root.ledger.get("pairs", source)
+    return max(0, len(clip_days(root, source)) - entry.counts.get("days", 0)) if entry is not None else 0
 
 
 def pair_settings(context: Context) -> PairSettings:

@@ -11,7 +11,8 @@ from typing import Literal
 from wxpipe.errors import NotFoundError, WxpipeError
 from wxpipe.store.objects import Objects
 
-State = Literal["done", "failed"]
+State = Literal["done", "failed", "running"]
+"""``running``: a result that was done is being made again, or that was broken off; it is no longer as recorded."""
 
 
 @dataclass(frozen=True)

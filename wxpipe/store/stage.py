@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any, Literal, Protocol
 
 from wxpipe.store.leases import Lease
+from wxpipe.store.ledger import Entry
 from wxpipe.store.quarantine import Record
 from wxpipe.store.root import Root
 
@@ -18,7 +19,7 @@ Trigger = Literal["every run", "by day", "on request", "single-handed"]
 
 @dataclass(frozen=True, order=True)
 class Partition:
-    """The piece that a stage does at once: a source and a UTC day, or a named thing (``source`` is then empty)."""
+    """The piece that a stage does at once: a source and a UTC day; or a named thing, of one source or of none."""
 
     source: str
     day: date | None = None
@@ -65,6 +66,8 @@ class Context:
     progress: Callable[[int], None] = ignore_progress
     mapper: Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]] = map
     """How a stage that runs as one partition spreads its blocks: `map` here, Dask workers in a cluster."""
+    previous: Entry | None = None
+    """What the ledger had of this partition, where its result was whole when this run began."""
 
 
 def done_partitions(context: Context, stage: str) -> list[Partition]:
