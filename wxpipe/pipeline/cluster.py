@@ -40,7 +40,7 @@ def open_cluster(scheduler: str = "", workers: int = 0) -> Iterator[str]:
             n_workers=workers or settings.workers or os.cpu_count() or 1,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # a port that is free: another run may have a cluster, too
             memory_limit=settings.worker_memory,
             silence_logs=logging.CRITICAL,
         ) as cluster,
@@ -80,7 +80,7 @@ def run_window(client: Any, tasks: Sequence[Task]) -> Iterator[Result]:
     failed result; innocents that fell with it are done again, alone. When the consumer stops, what has not begun is
     taken back and what runs is waited for: nobody writes once the lease is given back.
     """
-    from distributed import as_completed, wait
+    from distributed import as_completed
 
     window = max(2, RunSettings().window * max(1, sum(client.nthreads().values())))
     waiting = list(reversed(tasks))
@@ -108,8 +108,8 @@ def run_window(client: Any, tasks: Sequence[Task]) -> Iterator[Result]:
     finally:
         client.cancel([future for future in running if not _began(client, future)])
         begun = [future for future in running if not future.cancelled()]
-        if begun:
-            wait(begun)
+        for _ in as_completed(begun, loop=client.loop):
+            pass
 
 
 def _began(client: Any, future: Any) -> bool:
