@@ -16,13 +16,12 @@ from wxpipe.embedding.cards import (
     DataCard,
     InputCard,
     ModelCard,
-    load_model,
     model_fingerprint,
     read_card,
-    save_model,
     weights_digest,
 )
 from wxpipe.embedding.channel_linear import ChannelLinear
+from wxpipe.embedding.models import load_model, save_model
 from wxpipe.errors import NotFoundError, RefusedError, UsageError
 
 

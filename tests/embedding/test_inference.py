@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from wxpipe.embedding import inference
 from wxpipe.embedding.channel_linear import ChannelLinear
 from wxpipe.embedding.devices import fixed_threads, pick_device
 from wxpipe.embedding.inference import clip_vectors, embed_frames
@@ -45,6 +46,29 @@ def test_vectors_do_not_depend_on_memory_layout(model, frames):
     assert np.array_equal(embed_frames(model, shifted, device="cpu"), whole)
 
 
+def test_tiles_and_whole_pictures_give_the_same_vectors():
+    """Pictures of several tiles, the last one not full; `encode` is what devices other than the CPU use."""
+    wide = np.random.default_rng(4).integers(0, 256, (5, 4, 90, 101), dtype=np.uint8)
+    model = ChannelLinear(CHANNELS, 90 * 101, 8, seed=2)
+    expected = model.encode(torch.from_numpy(wide).double().div(255).float()).detach().numpy()
+    np.testing.assert_allclose(embed_frames(model, wide, device="cpu"), expected, rtol=1e-4, atol=1e-5)
+    assert np.array_equal(embed_frames(model, wide[:2], device="cpu"), embed_frames(model, wide, device="cpu")[:2])
+
+
+def test_an_encoder_of_another_kind_gets_whole_pictures(frames):
+    class Means:
+        channels, width, mean_commutes = CHANNELS, 4, True
+
+        def to(self, device):
+            return self
+
+        def encode(self, batch):
+            return batch.mean(dim=(2, 3))
+
+    found = embed_frames(Means(), frames, device="cpu")
+    np.testing.assert_allclose(found, frames.mean(axis=(2, 3)) / 255, rtol=1e-5)
+
+
 def test_no_frames_give_no_vectors(model, frames):
     assert embed_frames(model, frames[:0], device="cpu").shape == (0, 32)
 
@@ -52,7 +76,7 @@ def test_no_frames_give_no_vectors(model, frames):
 def test_threads_are_fixed_inside_and_put_back_even_after_an_error(model, frames, monkeypatch):
     before = torch.get_num_threads()
     seen = []
-    monkeypatch.setattr(model, "encode", lambda batch: seen.append(torch.get_num_threads()) or batch[:, 0, 0, :32])
+    monkeypatch.setattr(inference, "_embed_tiled", lambda *_: seen.append(torch.get_num_threads()))
     with fixed_threads(2):
         embed_frames(model, frames[:3], device="cpu")
         assert torch.get_num_threads() == 2

@@ -1,24 +1,19 @@
-"""Model cards, and models as bytes: `weights.safetensors` beside `card.json`.
+"""Model cards: all that is known of a model besides its weights, readable without torch.
 
-A model is named by a fingerprint of its decoded weights and its card, so that what vectors were made with
-can be told exactly. Who writes the bytes where is the caller's affair.
+A model is named by a fingerprint of its decoded weights and its card, so that what vectors were made with can be told
+exactly.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
-from wxpipe.embedding.registry import get_encoder
-from wxpipe.errors import NotFoundError, RefusedError
-
-if TYPE_CHECKING:  # a card must be readable where torch is not wanted
-    from wxpipe.embedding.registry import Encoder
+from wxpipe.errors import RefusedError
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 
@@ -158,23 +153,6 @@ def model_fingerprint(card: ModelCard) -> str:
     return hashlib.sha256(_canonical(card.content())).hexdigest()[:12]
 
 
-def save_model(model: Encoder, card: ModelCard) -> dict[str, bytes]:
-    """Return the files of a model by name, for the caller to write.
-
-    Raises:
-        ValueError: the model is not of the channels, width and blocks that the card says.
-    """
-    from safetensors.torch import save
-
-    for what in ("channels", "width", "blocks"):
-        expected, found = getattr(card, what), getattr(model, what)
-        if expected != found:
-            raise ValueError(f"card {card.name}: {what} expected {expected}, found {found}")
-    weights = save({name: tensor.cpu().contiguous() for name, tensor in model.state().items()})
-    signed = card.model_copy(update={"weights": weights_digest(weights)})
-    return {WEIGHTS: weights, CARD: (signed.model_dump_json(indent=2) + "\n").encode()}
-
-
 def read_card(content: bytes) -> ModelCard:
     """Return a card from the bytes of `card.json`; loads no torch.
 
@@ -185,29 +163,6 @@ def read_card(content: bytes) -> ModelCard:
         return ModelCard.model_validate_json(content)
     except ValidationError as error:
         raise RefusedError(f"{CARD} is not a model card: {error}") from error
-
-
-def load_model(files: Mapping[str, bytes]) -> tuple[Encoder, ModelCard]:
-    """Build a model from its files.
-
-    Raises:
-        NotFoundError: a file is missing.
-        RefusedError: a file cannot be read, or the weights are not the card's.
-        UsageError: the card's kind of encoder is not known.
-    """
-    from safetensors.torch import load
-
-    missing = [name for name in (WEIGHTS, CARD) if name not in files]
-    if missing:
-        raise NotFoundError(f"model has no {' and no '.join(missing)}; found {sorted(files)}")
-    card = read_card(files[CARD])
-    found = weights_digest(files[WEIGHTS])
-    if found != card.weights:
-        raise RefusedError(
-            f"model {card.name}: its card expects weights {card.weights or 'of no digest'}, found {found};"
-            " one of the two files is another model's, or was changed: copy or train it again"
-        )
-    return get_encoder(card.kind).load().from_card(card, load(files[WEIGHTS])), card
 
 
 def _canonical(value: JsonValue) -> bytes:

@@ -107,7 +107,7 @@ def embed_day(root: Root, source: Source, day: date, model: str) -> pa.Table:
 
     Frames of the next hours that the day's clips reach into are embedded too, and kept by their own day only.
     """
-    from wxpipe.embedding.cards import load_model
+    from wxpipe.embedding.models import load_model
     from wxpipe.embedding.inference import clip_vectors, embed_frames
 
     encoder, card = _loaded(root, model, load_model)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from wxpipe import __version__
-from wxpipe.embedding.cards import ClipCard, DataCard, InputCard, ModelCard, model_fingerprint, read_card, save_model
+from wxpipe.embedding.cards import ClipCard, DataCard, InputCard, ModelCard, model_fingerprint, read_card
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import Source
 from wxpipe.similarity.clip_stage import clip_rule, read_clips
@@ -115,6 +115,8 @@ def _blank_card(root: Root, source: Source, name: str) -> ModelCard:
 
 
 def _untrained(root: Root, source: Source) -> dict[str, bytes]:
+    from wxpipe.embedding.models import save_model
+
     card = _blank_card(root, source, UNTRAINED)
     return save_model(_encoder(card), card)
 
@@ -126,6 +128,7 @@ def _encoder(card: ModelCard) -> ChannelLinear:
 
 
 def _trained(root: Root, source: Source, table: pa.Table, counts: dict[str, int], context: Context) -> dict[str, bytes]:
+    from wxpipe.embedding.models import save_model
     from wxpipe.embedding.training import TrainingSettings, train
 
     fields = TrainingSettings.__dataclass_fields__
