@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from wxpipe.cli.options import Json, parse_time, print_json
+from wxpipe.cli.options import DEFAULT_ROOT, Json, Root, parse_time, print_json
 
 if TYPE_CHECKING:
     from wxpipe.similarity.compare import Comparison
@@ -20,7 +20,7 @@ def command(
     layout: Annotated[
         Literal["exact", "reference"], typer.Option(help="reference: the published program's.")
     ] = "exact",
-    root: Annotated[str, typer.Option("--root", envvar="WXPIPE_ROOT", help="Where identities are looked up.")] = "",
+    root: Root = DEFAULT_ROOT,
     satellite: Annotated[str, typer.Option("--satellite", help="With --first and --second: whose frames.")] = "coms",
     first_times: Annotated[str, typer.Option("--first", metavar="T,T,...", help="Frames of the store.")] = "",
     second_times: Annotated[str, typer.Option("--second", metavar="T,T,...", help="Frames of the store.")] = "",
@@ -31,13 +31,15 @@ def command(
     from wxpipe.errors import UsageError
     from wxpipe.similarity.compare import compare, compare_frames
     from wxpipe.similarity.layout import GridSpec
-    from wxpipe.store.root import require_root
+    from wxpipe.store.root import open_root
 
     spec = GridSpec(grid, bins, layout)
-    opened = require_root(root) if root else None
+    opened = open_root(root)  # two folders are compared without one
     if first_times or second_times:
         if opened is None or first or second:
-            raise UsageError("--first and --second compare frames of the store: give --root, and no A and B")
+            raise UsageError(
+                f"--first and --second compare frames of a root, without A and B; {root} is the root asked"
+            )
         times = [[parse_time(text) for text in option.split(",") if text] for option in (first_times, second_times)]
         found = compare_frames(opened, satellite, times[0], times[1], spec, channel=channel)
     elif first and second:

@@ -107,8 +107,8 @@ def embed_day(root: Root, source: Source, day: date, model: str) -> pa.Table:
 
     Frames of the next hours that the day's clips reach into are embedded too, and kept by their own day only.
     """
-    from wxpipe.embedding.models import load_model
     from wxpipe.embedding.inference import clip_vectors, embed_frames
+    from wxpipe.embedding.models import load_model
 
     encoder, card = _loaded(root, model, load_model)
     frames = frame_store(root, source)

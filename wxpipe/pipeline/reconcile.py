@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from wxpipe.archive.inventory import inventory_of
+from wxpipe.pipeline.plan import reason_of
+from wxpipe.pipeline.stages import get_stage
 from wxpipe.store.ledger import Entry
 from wxpipe.store.root import Root
+from wxpipe.store.stage import Context, Partition
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Difference:
 
 
 def reconcile(root: Root) -> list[Difference]:
-    """Every difference between counts that must agree. Stages that have not run are the plan's business."""
+    """Every difference between counts that must agree. What has not run, or is due again, is the plan's business."""
     return [*_scan(root), *_files(root), *_stages(root), *_release(root)]
 
 
@@ -54,7 +58,7 @@ def _files(root: Root) -> Iterator[Difference]:
                 continue
             counts = entry.counts
             recorded = inventory.count_day(day)
-            if counts["files"] != recorded:
+            if counts["files"] != recorded and not _is_stale(root, entry):
                 yield Difference(
                     f"ingest {entry.partition}", f"{recorded} files of the inventory", str(counts["files"])
                 )
@@ -79,7 +83,7 @@ def _stages(root: Root) -> Iterator[Difference]:
             if not _both_done(before[key], after[key]):
                 continue
             expected, found = _total(before[key].counts, made), after[key].counts.get(taken, 0)
-            if expected != found:
+            if expected != found and not _is_stale(root, after[key]):
                 yield Difference(f"{second} {key}", f"{expected} ({' + '.join(made)} of {first})", f"{found} {taken}")
 
 
@@ -99,6 +103,13 @@ def _release(root: Root) -> Iterator[Difference]:
         rows = release.rows(unit)
         if expected != rows:
             yield Difference(f"release {number}", f"{expected} {unit} vectors", f"{rows} rows")
+
+
+def _is_stale(root: Root, entry: Entry) -> bool:
+    """Whether an entry tells of what was there before something changed: asked only where counts differ."""
+    source, _, day = entry.partition.rpartition("/")
+    partition = Partition(source, date.fromisoformat(day))
+    return reason_of(get_stage(entry.stage), partition, Context(root), entry) == "stale"
 
 
 def _both_done(before: Entry, after: Entry) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -209,11 +209,12 @@ def _run_leased(stage_name: str, context: Context, steps: list[Step], workers: W
             return []
         stage.prepare(still, leased)
         results: list[Result] = []
-        for result in _do(stage_name, still, leased, workers):
-            tell(result)
-            results.append(result)
-            if result.trace:
-                break
+        with closing(_do(stage_name, still, leased, workers)) as done:
+            for result in done:
+                tell(result)
+                results.append(result)
+                if result.trace:
+                    break
         return results
 
 
@@ -222,7 +223,9 @@ def _still_due(step: Step, context: Context) -> bool:
     return reason_of(get_stage(step.stage), step.partition, context, entry) != "done"
 
 
-def _do(stage_name: str, partitions: list[Partition], context: Context, workers: Workers) -> Iterator[Result]:
+def _do(
+    stage_name: str, partitions: list[Partition], context: Context, workers: Workers
+) -> Generator[Result, None, None]:
     """Days go to workers; a stage that runs as one partition stays here and spreads its own blocks."""
     if get_stage(stage_name).trigger == "by day":
         bare = replace(context, progress=ignore_progress, mapper=map)

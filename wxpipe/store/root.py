@@ -131,6 +131,14 @@ def init_root(url: str, settings: DataSettings | None = None) -> Root:
     return root
 
 
+def open_root(url: str) -> Root | None:
+    """Opens a root, or answers None where there is none."""
+    try:
+        return Root(url)
+    except NotFoundError:
+        return None
+
+
 def require_root(url: str) -> Root:
     """Opens a root for a reading verb; a missing one is the user's mistake."""
     try:

@@ -1,0 +1,83 @@
+"""The benchmarks keep running and keep comparing equal results: each once, small, without looking at times."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+from tests.benchmarks import all_pairs, clip_pair, encoder, pictures
+from tests.benchmarks.report import Row, Seconds, Skipped, machine, table
+from wxpipe.satellites.catalog import find_source, shipped_satellites
+from wxpipe.similarity.layout import GridSpec, cell_sizes
+
+pytestmark = pytest.mark.benchmark
+
+
+def test_pairs_of_clips_are_those_of_the_formula() -> None:
+    spec = GridSpec(4, 6)
+    sizes = cell_sizes(spec, 41, 50, 1)
+    rng = np.random.default_rng(0)
+    counts = np.sort(rng.integers(0, 120, (7, 2, 5, 16)), axis=2).astype(np.uint16)
+    cdfs = all_pairs.perturbed(counts, 30)
+    assert (np.diff(cdfs.astype(int), axis=2) >= 0).all()
+    clips = np.arange(12)[:, np.newaxis] + np.arange(5)
+    row = all_pairs.all_pairs(cdfs, clips, sizes, 1, Seconds(2, 1))
+    assert row.peer == Seconds(2 * 66, 66)
+    with pytest.raises(AssertionError, match="by formula"):
+        all_pairs.check_matrix(np.zeros((12, 12)), cdfs, clips, sizes)
+
+
+def test_steps_and_vectors_equal_those_of_the_published_way() -> None:
+    clips = 12 * np.arange(11)[:, np.newaxis] + np.arange(20)
+    week = encoder.Week(encoder.moving_frames(140, 60, 66), clips)
+    rows = [*encoder.training(week, 4, 1), *encoder.embedding(week, 3, 1)]
+    assert [row.goal for row in rows] == ["6", "6", "20", "20"]
+
+
+def test_a_row_without_its_peer_is_skipped_and_no_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(clip_pair.BINARY, raising=False)
+    rows, a_pair = clip_pair.cold_pair(tmp_path, tmp_path, 1)
+    assert a_pair is None
+    assert all(isinstance(row, Skipped) for row in rows)
+    assert "skipped: WXPIPE_REFERENCE_BINARY is not set" in table(rows)
+
+
+def test_the_table_tells_both_ratios() -> None:
+    rows = [
+        Row("work", Seconds(2, 1), Seconds(3, 4), "peer", "3"),
+        Row("step", Seconds(0.3, 0.1), Seconds(0.1, 0.2), "peer", "at most 1", faster=False),
+    ]
+    assert "4.00 (1.50) times faster" in table(rows)
+    assert "0.50 (3.00) times its time" in table(rows)
+    assert "load" in machine()
+
+
+@pytest.fixture
+def real(real_archive: Path) -> Path:
+    if numba.config.DISABLE_JIT:
+        pytest.skip("real pictures take hours without compiled kernels")
+    return real_archive
+
+
+def test_real_pictures_are_timed_on_their_way_to_the_store(real: Path, tmp_path: Path) -> None:
+    source = find_source(shipped_satellites(), "coms")
+    found = pictures.read_pictures(source, [real / "coms_events" / "201212"])
+    row = pictures.picture_to_frame(source, found, tmp_path, 1)
+    assert "20 pictures" in row.what
+    assert row.ours.cpu > 0
+
+
+def test_a_real_pair_is_compared_with_what_the_program_prints(
+    real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!{sys.executable}\nprint('0.805279')\n")
+    program.chmod(0o755)
+    monkeypatch.setenv(clip_pair.BINARY, str(program))
+    rows, a_pair = clip_pair.cold_pair(real, tmp_path / "clips", 1)
+    assert a_pair is not None
+    assert all(isinstance(row, Row) for row in rows)
