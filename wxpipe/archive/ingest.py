@@ -124,8 +124,12 @@ class _DayIngest:
             waiting[file.channel][file.slot].append(file)
         for index, channel in enumerate(channels):
             self._channel(index, waiting[channel])
+            # At once, and then forgotten: a day of all channels of COMS would be 400 MB, compressed.
+            chunks = {slot: data for (slot, _), data in self.made.pictures.items()}
+            self.frames.write_pictures(self.day.day, index, chunks)
+            self.made.pictures.clear()
         self._mark_unseen()
-        self.frames.write_day(self.day.day, self.made)
+        self.frames.write_rest(self.day.day, self.made)
         return self._outcome()
 
     def _channel(self, index: int, waiting: dict[int, list[RawFile]]) -> None:

@@ -122,18 +122,24 @@ class FrameStore:
         spec = self.specs["reduced"]
         return encode_chunk(spec, reduced[np.newaxis, np.newaxis])
 
+    def write_pictures(self, day: date, channel: int, chunks: Mapping[int, bytes]) -> None:
+        """Writes one day of one channel of ``picture``: encoded chunks by slot of the day."""
+        at = self.axis.day_start(day) // self.axis.slots_per_day
+        write_shard(self.root.objects, self.folder, self.specs["picture"], (at, channel, 0, 0), chunks)
+
+    def write_rest(self, day: date, frames: DayFrames) -> None:
+        """Writes the other arrays of a day, once its pictures are there; statuses last."""
+        at, width = self.axis.day_start(day) // self.axis.slots_per_day, len(self.channels)
+        reduced = {slot * width + channel: data for (slot, channel), data in frames.reduced.items()}
+        write_shard(self.root.objects, self.folder, self.specs["reduced"], (at, 0, 0, 0), reduced)
+        for name in ("layer", "rows", "time_observed", "status"):
+            write_chunk(self.root.objects, self.folder, self.specs[name], (at, 0), getattr(frames, name))
+
     def write_day(self, day: date, frames: DayFrames) -> None:
         """Writes every shard of a day, pictures first and statuses last."""
-        at = self.axis.day_start(day) // self.axis.slots_per_day
-        objects = self.root.objects
         for channel in range(len(self.channels)):
-            chunks = {slot: data for (slot, c), data in frames.pictures.items() if c == channel}
-            write_shard(objects, self.folder, self.specs["picture"], (at, channel, 0, 0), chunks)
-        width = len(self.channels)
-        reduced = {slot * width + channel: data for (slot, channel), data in frames.reduced.items()}
-        write_shard(objects, self.folder, self.specs["reduced"], (at, 0, 0, 0), reduced)
-        for name in ("layer", "rows", "time_observed", "status"):
-            write_chunk(objects, self.folder, self.specs[name], (at, 0), getattr(frames, name))
+            self.write_pictures(day, channel, {slot: d for (slot, c), d in frames.pictures.items() if c == channel})
+        self.write_rest(day, frames)
 
     def register_layer(self, layer: Mask) -> int:
         """The id of an overlay layer, bool (y, x); a new one takes the next free id by put-if-absent."""
