@@ -10,7 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.archive.trial import CELL, FAULTS, SLOTS, STAGES, Trial, copy_previous, copy_previous_retitled, png, unprivileged
+from tests.archive.trial import (
+    CELL,
+    FAULTS,
+    SLOTS,
+    STAGES,
+    Trial,
+    copy_previous,
+    copy_previous_retitled,
+    png,
+    unprivileged,
+)
 from wxpipe.errors import WxpipeError
 from wxpipe.pipeline.backfill import Job, run, scan
 from wxpipe.pipeline.plan import Range
@@ -77,7 +87,7 @@ def plant_everything(trial: Trial) -> dict[str, tuple[str, tuple[int, int]]]:
     spoiled = {(1, 0), (1, 1), last, (last[0], 1)}
     free = iter(place for place in places if place not in spoiled)
     whole = iter(channel % channels for channel in range(len(FAULTS)))
-    for name in FAULTS.keys() - planted.keys():
+    for name in (name for name in FAULTS if name not in planted):
         # Faults that leave the picture good share the first slot's: they are all in files of their own.
         place = (0, next(whole)) if FAULTS[name].status is Status.GOOD else next(free)
         planted[name] = (FAULTS[name].plant(trial, *place), place)
@@ -112,7 +122,9 @@ def test_all_faults_at_once_are_all_named_and_all_mended(which: str, request: py
     trial.assert_reconciled()
 
 
-@pytest.mark.parametrize(("plant", "reason"), [(copy_previous, "title disagrees"), (copy_previous_retitled, "stale copy")])
+@pytest.mark.parametrize(
+    ("plant", "reason"), [(copy_previous, "title disagrees"), (copy_previous_retitled, "stale copy")]
+)
 def test_a_copy_of_the_last_picture_before_midnight_is_caught(
     trial: Trial, titled: Trial, plant: object, reason: str
 ) -> None:
@@ -129,7 +141,7 @@ def test_a_copy_of_the_last_picture_before_midnight_is_caught(
 def test_a_picture_that_was_called_a_copy_is_taken_once_the_one_before_midnight_is_the_right_one(
     trial: Trial, titled: Trial
 ) -> None:
-    """23:45 held what belongs to 00:00, at the same size to the byte: only a look at its content tells that it changed."""
+    """23:45 held what belongs to 00:00, at the same size to the byte: only its content tells that it changed."""
     early, late = trial.pixels(1, 0), trial.pixels(2, 0)
     trial.redraw(late, 1, 0)
     wrong, right = png(late, level=0), png(early, level=0)
@@ -232,6 +244,21 @@ def test_a_file_that_goes_between_scan_and_ingest_is_named_and_the_rest_is_done(
     assert trial.backfill() == (0, set())
 
 
+def test_a_picture_whose_file_goes_during_a_later_run_is_kept(trial: Trial, titled: Trial) -> None:
+    assert trial.backfill()[0] == 0
+    job = Job(str(trial.root), str(trial.archive), str(trial.site), Range(stages=STAGES))
+    trial.put(trial.key(8, 1), png(trial.pixels(8, 1), level=9))
+    assert scan(job).state == "done"
+    trial.file(*CELL).unlink()
+    assert run(job, Workers()).exit_code == 3
+    assert trial.records()[trial.key(*CELL)].reason == "gone"
+    assert trial.all_good_but()
+    assert trial.backfill()[0] == 0
+    assert trial.records() == {}
+    assert trial.content() == titled.sound
+    trial.assert_reconciled()
+
+
 def test_a_first_sample_without_its_files_stops_nothing(trial: Trial) -> None:
     job = Job(str(trial.root), str(trial.archive), str(trial.site), Range(stages=STAGES))
     assert scan(job).state == "done"
@@ -328,8 +355,7 @@ def test_a_file_that_vanished_is_shown_and_its_picture_kept(trial: Trial, titled
     assert trial.backfill() == (0, set())
 
 
-def test_a_file_that_vanishes_beside_a_damaged_one_leaves_no_sound_picture_behind_a_name_that_lies(trial: Trial) -> None:
-    """A file that came and is bad is a fault, whatever was there before: it is shown, not covered up."""
+def test_a_file_that_was_good_and_is_damaged_now_is_shown_and_not_covered_up_by_its_old_picture(trial: Trial) -> None:
     assert trial.backfill()[0] == 0
     trial.put(trial.key(*CELL), b"")
     assert trial.backfill()[0] == 3

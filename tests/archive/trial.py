@@ -223,13 +223,15 @@ class Trial:
 
 
 def titled_trial(folder: Path) -> Trial:
-    """Two pictures every quarter of an hour from 23:30 to 02:15, with titles and lines: two slots before midnight, ten after."""
+    """Two titled pictures every quarter of an hour from 23:30 to 02:15: two slots before midnight, ten after."""
     satellite = parse_satellite(TITLED, "trial.toml")
     first = datetime(2020, 5, 1, 23, 30, tzinfo=UTC)
     made = write_archive(folder, satellite, "ea", first, SLOTS, 3, path_format=TITLED_NAME)
     pristine = folder / "pristine"
     made.pictures.rename(pristine)
-    return Trial(Source(satellite, "ea"), TITLED_NAME, first, SLOTS, pristine, pristine, folder / "root", made.satellite)
+    return Trial(
+        Source(satellite, "ea"), TITLED_NAME, first, SLOTS, pristine, pristine, folder / "root", made.satellite
+    )
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------
@@ -318,7 +320,7 @@ def draw_logo(trial: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
     rgb[top : top + 12, 8:30] = (255, 0, 0)
 
 
-def smudge(trial: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+def smudge(_: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
     """A stroke through the title, so that one letter of it cannot be read."""
     rgb[8:14, 12:17, :2] = 90
 
@@ -377,7 +379,7 @@ def larger_sound(trial: Trial, slot: int, channel: int) -> str:
 def larger_damaged(trial: Trial, slot: int, channel: int) -> str:
     data = bytearray(png(trial.pixels(slot, channel), level=0))
     data[len(data) // 2] ^= 0xFF
-    key = trial.key(slot, channel, folder="unpacked")
+    key = trial.key(slot, channel, folder="damaged")
     trial.put(key, bytes(data))
     return key
 
@@ -405,6 +407,12 @@ def _cut(data: bytes) -> bytes:
     return data[: len(data) // 2]
 
 
+def _flip(data: bytes) -> bytes:
+    changed = bytearray(data)
+    changed[len(data) // 2] ^= 1
+    return bytes(changed)
+
+
 def _other_channel(name: str) -> str:
     return name.replace("ir01", "ir09").replace("ir02", "ir09").replace("swir", "ir09").replace("_wv_", "_ir09_")
 
@@ -424,7 +432,7 @@ FAULTS: dict[str, Fault] = {
     "truncated": Fault(spoil(_cut), "truncated", "chunks up to IEND", "bytes of it"),
     "zero bytes": Fault(spoil(lambda _: b""), "empty", "a PNG file", "0 bytes"),
     "HTML named .png": Fault(spoil(lambda _: HTML), "not a picture", "a PNG file", "<!DOCTYPE html>"),
-    "one bit flipped": Fault(spoil(lambda d: d[:-60] + bytes([d[-60] ^ 1]) + d[-59:]), "corrupt", "CRC"),
+    "one bit flipped": Fault(spoil(_flip), "corrupt", "CRC"),
     "wrong size": Fault(repaint(lambda _, rgb: rgb[:-7]), "wrong size", "pixels", " x "),
     "grey": Fault(repaint(lambda _, rgb: rgb[..., 0]), "wrong mode", "8-bit RGB", "8-bit grey"),
     "palette": Fault(spoil(palette), "wrong mode", "8-bit RGB", "palette"),

@@ -59,10 +59,21 @@ class Scan:
 
 
 def known_satellites(root: Root, site: str | None) -> dict[str, Satellite]:
-    """The satellites that names are read by: the site's where it gives any, else the root's, else the shipped."""
+    """The satellites that names are read by: the site's where it gives any, else the root's, else the shipped.
+
+    A root's satellite learns the name grammars that a later version ships for it, after its own.
+    """
     shipped = shipped_satellites()
     given = {name: s for name, s in load_satellites(site).items() if s != shipped.get(name)}
-    return {**shipped, **root.satellites, **given}
+    mine = {name: _with_grammars(s, shipped.get(name)) for name, s in root.satellites.items()}
+    return {**shipped, **mine, **given}
+
+
+def _with_grammars(mine: Satellite, shipped: Satellite | None) -> Satellite:
+    if shipped is None:
+        return mine
+    new = tuple(grammar for grammar in shipped.names if grammar not in mine.names)
+    return mine.model_copy(update={"names": mine.names + new})
 
 
 def reopen_days(root: Root, archive: Objects) -> None:

@@ -32,7 +32,7 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def context(self) -> Context:
-        return Context(Root(self.root), self.archive, options={**self.options, "satellites": self.site})
+        return Context(require_root(self.root), self.archive, options={**self.options, "satellites": self.site})
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,9 @@ def scan(job: Job, progress: Any = ignore_progress) -> Result:
     """Makes the root where there is none, and lists the archive into its inventory.
 
     Raises:
-        UsageError: no archive was named for a root that has no inventory.
+        UsageError: no archive was named, or an unknown stage; nothing was made then.
     """
+    chosen(job.wanted.stages)
     if not job.archive:
         require_root(job.root)
         raise UsageError("no archive was named; give --archive")
