@@ -23,7 +23,7 @@ from wxpipe.archive.title import draw_title, load_font
 from wxpipe.cli.app import app
 from wxpipe.pipeline.reconcile import reconcile
 from wxpipe.pipeline.status import root_status
-from wxpipe.store.frames import NEVER, Status, frame_store
+from wxpipe.store.frames import NEVER, FrameStore, Status, frame_store
 from wxpipe.store.root import Root
 
 FIRST_DAY, SECOND_DAY = "trial-ea/2020-05-01", "trial-ea/2020-05-02"
@@ -241,3 +241,26 @@ def test_a_root_that_lost_a_days_ledger_entry_makes_it_again(trial: Trial, title
     assert trial.backfill() == (0, {f"ingest {SECOND_DAY}"})
     assert trial.content() == titled.sound
     assert reconcile(trial.opened()) == []
+
+
+def test_a_day_whose_rewriting_was_broken_off_is_made_again_though_its_old_files_came_back(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trial.backfill()[0] == 0
+    sound, file = trial.content(), trial.file(*CELL)
+    old, times = file.read_bytes(), (file.stat().st_atime_ns, file.stat().st_mtime_ns)
+    rgb = trial.pixels(*CELL)
+    rgb[60:64, 100:104] = 200
+    trial.put(trial.key(*CELL), png(rgb))
+    with monkeypatch.context() as broken:
+        broken.setattr(FrameStore, "write_rest", _stop)  # the pictures are written, the rest is not
+        assert trial.backfill()[0] != 0
+    file.write_bytes(old)
+    os.utime(file, ns=times)
+    code, ran = trial.backfill()
+    assert (code, ran) == (0, {f"ingest {SECOND_DAY}"}), "the ledger's old entry must not pass for the mixed shards"
+    assert trial.content() == sound
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -18,7 +18,7 @@ from wxpipe.pipeline.plan import Range
 from wxpipe.pipeline.status import root_status
 from wxpipe.satellites.catalog import shipped_satellites
 from wxpipe.satellites.satellite import Area, Satellite
-from wxpipe.store.root import Root
+from wxpipe.store.root import Root, init_root
 from wxpipe.store.stage import Context, Outcome, Partition
 
 COMS = shipped_satellites()["coms"]
@@ -233,3 +233,14 @@ def test_a_site_may_teach_a_root_new_names(tmp_path: Path) -> None:
 def test_what_is_shipped_is_known_without_a_root_that_holds_it(trial: Trial) -> None:
     assert trial.backfill(stages=("ingest",))[0] == 0
     assert known_satellites(trial.opened(), None).keys() == shipped_satellites().keys() | {"trial"}
+
+
+def test_a_root_learns_grammars_that_are_shipped_later_and_keeps_its_own(tmp_path: Path) -> None:
+    shipped = shipped_satellites()["coms"]
+    own = shipped.names[0].model_copy(update={"pattern": r"own_(?P<channel>\w+)_(?P<area>ea)_(?P<time>\d{12})\.png"})
+    root = init_root(str(tmp_path / "root"))
+    root.adopt({"coms": shipped.model_copy(update={"names": (own,)})})
+    names = known_satellites(root, None)["coms"].names
+    assert names == (own, *shipped.names)
+    root.adopt({"coms": known_satellites(root, None)["coms"]})
+    assert known_satellites(root, None)["coms"].names == names
