@@ -90,6 +90,8 @@ def check_range(job: Job) -> Range:
     """
     root = require_root(job.root)
     sources = tuple(root.source(name).id for name in job.wanted.sources)
+    if job.wanted.first and job.wanted.last and job.wanted.first > job.wanted.last:
+        raise UsageError(f"the range begins on {job.wanted.first} and ends before that, on {job.wanted.last}")
     return Range(sources, job.wanted.first, job.wanted.last, chosen(job.wanted.stages))
 
 

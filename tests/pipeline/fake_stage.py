@@ -1,0 +1,128 @@
+"""A stage that does to each day what it is told to, so that the runner can be watched.
+
+Tests register it in their own process; Dask workers import this module as a preload, Dask's own way of preparing
+workers, those that replace a dead one included.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+from datetime import date, timedelta
+from pathlib import Path
+
+from wxpipe.errors import Retry, WxpipeError
+from wxpipe.pipeline import stages
+from wxpipe.store.leases import Lease
+from wxpipe.store.quarantine import Record
+from wxpipe.store.root import Root, init_root
+from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
+
+SOURCE = "fake-x"
+FIRST = date(2020, 1, 1)
+
+
+class Fake:
+    """By day; what becomes of a day is ``options["fake"][day]``, a word for each branch of `run`."""
+
+    name = "fake"
+    trigger = "by day"
+    needs: tuple[str, ...] = ()
+
+    def partitions(self, context: Context) -> Iterable[Partition]:
+        return [Partition(SOURCE, date.fromisoformat(day)) for day in context.options["fake"]]
+
+    def fingerprint(self, partition: Partition, context: Context) -> str:
+        if told(partition, context) == "bug in its fingerprint":
+            raise KeyError("a bug in a fingerprint")
+        return fingerprint_of(day=partition.key, version=context.options.get("version", 1))
+
+    def prepare(self, partitions: list[Partition], context: Context) -> None:
+        """Nothing to prepare."""
+
+    def run(self, partition: Partition, context: Context) -> Outcome:
+        word, attempt = told(partition, context), count_attempt(context.root, partition)
+        if word == "bug":
+            raise ZeroDivisionError("a bug of a stage")
+        if word == "refuses":
+            raise WxpipeError("this day cannot be done: expected sun, found rain")
+        if word == "kills its worker":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if word == "asks once" and attempt == 1:
+            raise Retry("the network was away")
+        if word == "asks always":
+            raise Retry("the network is away")
+        if word.startswith("loses its lease"):
+            take_over(context)
+        if word == "loses its lease, and trips":
+            raise WxpipeError("somebody else was writing, too")
+        records = (Record("x.png", "truncated"),) if word == "quarantines" else ()
+        context.root.objects.put(f"fake/{partition.day}", word.encode())
+        return Outcome({"days": 1}, word, records=records)
+
+
+class FakeOnRequest(Fake):
+    """One named thing, frozen once it is made."""
+
+    name = "wish"
+    trigger = "on request"
+
+    def partitions(self, context: Context) -> Iterable[Partition]:
+        return [Partition("", name=SOURCE)]
+
+    def run(self, partition: Partition, context: Context) -> Outcome:
+        count_attempt(context.root, partition)
+        return Outcome({}, "made")
+
+
+def told(partition: Partition, context: Context) -> str:
+    return str(context.options["fake"].get(str(partition.day), "ok"))
+
+
+def count_attempt(root: Root, partition: Partition) -> int:
+    """How often a partition was run, this time included, in any process."""
+    number = attempts(root, partition) + 1
+    root.objects.put(f"attempts/{partition.key}/{number}", b"")
+    return number
+
+
+def attempts(root: Root, partition: Partition) -> int:
+    return len(root.objects.names(f"attempts/{partition.key}"))
+
+
+def take_over(context: Context) -> None:
+    """Another run takes the lease, does nothing, and gives it back."""
+    assert context.lease is not None
+    key, epoch = context.lease.key, context.lease.epoch + 1
+    assert context.root.objects.put_if_absent(f"leases/{key}/{epoch:08d}.json", b'{"host": "another"}')
+    context.root.leases.release(Lease(key, epoch))
+
+
+FAKES: tuple[tuple[str, str], ...] = (
+    ("fake", "tests.pipeline.fake_stage:Fake"),
+    ("wish", "tests.pipeline.fake_stage:FakeOnRequest"),
+)
+
+
+def registered() -> tuple[tuple[str, str], ...]:
+    return (*stages.STAGES, *FAKES)
+
+
+def dask_setup(worker: object) -> None:  # noqa: ARG001 - as Dask calls it
+    """What Dask calls in each worker that names this module as a preload."""
+    stages.STAGES = registered()
+
+
+def days(*words: str) -> dict[str, str]:
+    """Days from the first on, and what becomes of each."""
+    return {str(FIRST + timedelta(days=n)): word for n, word in enumerate(words)}
+
+
+def context_of(folder: Path, *words: str) -> Context:
+    return Context(init_root(str(folder / "root")), options={"fake": days(*words)})
+
+
+def partition(number: int) -> Partition:
+    """The partition of a day, from 1."""
+    return Partition(SOURCE, FIRST + timedelta(days=number - 1))
