@@ -26,9 +26,9 @@ Satellite = Annotated[list[str] | None, typer.Option("--satellite", help="A sate
 From = Annotated[str, typer.Option("--from", metavar="DAY", help="First UTC day, e.g. 2011-03-01.")]
 To = Annotated[str, typer.Option("--to", metavar="DAY", help="Last UTC day.")]
 Stage = Annotated[list[str] | None, typer.Option("--stage", help="A stage; may be repeated. All by default.")]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="Local Dask workers; 0: one a core (with --direct: this process).")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Local Dask workers; 0: one a core.")]
 Scheduler = Annotated[str, typer.Option("--scheduler", metavar="ADDRESS", help="A running Dask scheduler instead.")]
-Direct = Annotated[bool, typer.Option("--direct", help="Without Prefect: run the stages from this process.")]
+Direct = Annotated[bool, typer.Option("--direct", help="Without Prefect; --workers 0 then stays in this process.")]
 
 
 def parse_day(text: str, option: str) -> date | None:
