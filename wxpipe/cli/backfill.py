@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ from wxpipe.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from wxpipe.config import DataSettings
     from wxpipe.pipeline.backfill import Job, Report
 
 
@@ -37,6 +38,15 @@ def command(
     satellites: Satellites = "",
     direct: Direct = False,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of training; 0: as published, 100.")] = 0,
+    histograms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--histograms", help="Of a new root: grid CDFs to keep, e.g. 24x20-reference; the first is the truth."
+        ),
+    ] = None,
+    clips: Annotated[
+        Literal["even", "published"] | None, typer.Option("--clips", help="Of a new root: how frames are chosen.")
+    ] = None,
 ) -> None:
     """Scan an archive and do everything that is due: ingest, histograms, clips, a model, vectors, a release.
 
@@ -47,7 +57,8 @@ def command(
     from wxpipe.pipeline.plan import Range
 
     wanted = Range(tuple(satellite or ()), parse_day(first, "--from"), parse_day(last, "--to"), tuple(stage or ()))
-    job = Job(root, archive, satellites, wanted, {"train_epochs": epochs} if epochs else {})
+    options = {"train_epochs": epochs} if epochs else {}
+    job = Job(root, archive, satellites, wanted, options, _settings(histograms, clips))
     list_archive(job)
     due = plan(job)
     if due.work:
@@ -59,6 +70,20 @@ def command(
         report = finish(job, [])
     show_report(report, root)
     raise typer.Exit(report.exit_code)
+
+
+def _settings(histograms: list[str] | None, clips: str | None) -> DataSettings | None:
+    """What a new root is to be made with; None where nothing was said.
+
+    Raises:
+        UsageError: a name that is no grid.
+    """
+    from wxpipe.config import DataSettings
+    from wxpipe.similarity.layout import GridSpec
+
+    said = {"histograms": tuple(GridSpec.parse(name).name for name in histograms or ()), "clip_choice": clips}
+    given = {name: value for name, value in said.items() if value}
+    return DataSettings.model_validate(given) if given else None
 
 
 def list_archive(job: Job) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from wxpipe.config import DataSettings
 from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.pipeline.events import Result
 from wxpipe.pipeline.plan import Plan, Range, make_plan
@@ -21,6 +22,7 @@ class Job:
     """What a run is asked to do; plain values, so that Prefect can show and store them.
 
     Attributes:
+        settings: what a new root is made with, and an old one must have; None takes the defaults, or what is there.
         site: a file or folder of satellite TOML files of the site's own.
         options: for stages, e.g. ``{"train_epochs": 20}``.
     """
@@ -30,6 +32,7 @@ class Job:
     site: str = ""
     wanted: Range = field(default_factory=Range)
     options: Mapping[str, Any] = field(default_factory=dict)
+    settings: DataSettings | None = None
 
     def context(self) -> Context:
         return Context(require_root(self.root), self.archive, options={**self.options, "satellites": self.site})
@@ -70,7 +73,7 @@ def scan(job: Job, progress: Any = ignore_progress) -> Result:
     if not job.archive:
         require_root(job.root)
         raise UsageError("no archive was named; give --archive")
-    root = init_root(job.root)
+    root = init_root(job.root, job.settings)
     options = {**job.options, "satellites": job.site}
     with single_handed(root, "scan") as lease:
         context = Context(root, job.archive, lease, options, progress)
