@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from wxpipe.errors import NotFoundError, RefusedError
 from wxpipe.satellites.names import NO_GRAMMAR, Named, NameReader
@@ -20,6 +19,7 @@ from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.objects import ObjectInfo, Objects
 from wxpipe.store.quarantine import Record
 from wxpipe.store.root import Root
+from wxpipe.store.tables import get_table, table_bytes
 
 SCHEMA = pa.schema(
     [
@@ -191,9 +191,7 @@ def _table(rows: Iterable[RawFile]) -> pa.Table:
 
 
 def _write_if_changed(root: Root, key: str, table: pa.Table) -> int:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    data = sink.getvalue().to_pybytes()
+    data = table_bytes(table)
     try:
         if root.objects.get(key) == data:
             return 0
@@ -206,10 +204,9 @@ def _write_if_changed(root: Root, key: str, table: pa.Table) -> int:
 def read_table(root: Root, source: str, month: str) -> pa.Table:
     """One month of a source's inventory (`SCHEMA`), sorted by slot, channel, path; empty where there is none."""
     try:
-        data = root.objects.get(f"inventory/{source}/{month}.parquet")
+        return get_table(root.objects, f"inventory/{source}/{month}.parquet")
     except NotFoundError:
         return SCHEMA.empty_table()
-    return pq.read_table(pa.BufferReader(data))
 
 
 def read_month(root: Root, source: str, month: str) -> list[RawFile]:

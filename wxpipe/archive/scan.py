@@ -15,6 +15,7 @@ from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.objects import Objects, open_objects
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
+from wxpipe.store.tables import get_table
 
 PUT_ASIDE = ("scan", "archive", date.min)
 """Under which stage, source and day the quarantine holds files whose names give none."""
@@ -112,15 +113,7 @@ def inventory_digest(root: Root) -> str:
         for month in inventory_of(root, source.id).months()
     }
     try:
-        unparsed = fingerprint_of(rows=_unparsed_rows(root))
+        unparsed = fingerprint_of(rows=get_table(root.objects, UNPARSED).to_pylist())
     except NotFoundError:
         unparsed = ""
     return fingerprint_of(months=months, unparsed=unparsed)
-
-
-def _unparsed_rows(root: Root) -> list[dict[str, object]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows: list[dict[str, object]] = pq.read_table(pa.BufferReader(root.objects.get(UNPARSED))).to_pylist()
-    return rows

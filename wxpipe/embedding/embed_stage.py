@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from wxpipe.embedding.train_stage import current_model, model_folder
 from wxpipe.errors import NotFoundError
@@ -19,6 +18,7 @@ from wxpipe.similarity.identity import frame_id
 from wxpipe.store.frames import Status, content_digest, frame_store
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, done_partitions, fingerprint_of
+from wxpipe.store.tables import get_table, put_table
 
 CONTRACT = 1
 
@@ -67,9 +67,7 @@ class Embed:
         assert partition.day is not None
         root, model = context.root, model_of(context, partition.source)
         table = embed_day(root, root.source(partition.source), partition.day, model)
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        root.objects.put(vector_key(model, partition.source, partition.day), sink.getvalue().to_pybytes())
+        put_table(root.objects, vector_key(model, partition.source, partition.day), table)
         back = read_vectors(root, model, partition.source, partition.day)
         units = back["unit"].to_pylist()
         counts = {"frame_vectors": units.count("frame"), "clip_vectors": units.count("clip")}
@@ -91,7 +89,7 @@ def read_vectors(root: Root, model: str, source: str, day: date) -> pa.Table:
     Raises:
         NotFoundError: the day was not embedded with this model.
     """
-    return pq.read_table(pa.BufferReader(root.objects.get(vector_key(model, source, day))))
+    return get_table(root.objects, vector_key(model, source, day))
 
 
 def vectors_digest(table: pa.Table) -> str:

@@ -20,6 +20,7 @@ from wxpipe.satellites.catalog import Source
 from wxpipe.store.frames import NO_LAYER, UNKNOWN_LAYER, FrameStore, Status, content_digest, frame_store
 from wxpipe.store.root import Root
 from wxpipe.store.stage import fingerprint_of
+from wxpipe.store.tables import get_table
 
 SMALL = ("status", "rows", "time_observed")
 
@@ -97,14 +98,11 @@ def _histograms(root: Root, source: Source, layout: str) -> str:
 
 def _parquet_files(root: Root, folder: str, only: str = "") -> str:
     """Rows of Parquet files, sorted, whatever their pages and compression are."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     digest = hashlib.sha256()
     for key in sorted(info.key for info in root.objects.walk(folder)):
         if not key.endswith(".parquet") or (only and key != only):
             continue
-        rows = pq.read_table(pa.BufferReader(root.objects.get(key))).to_pylist()
+        rows = get_table(root.objects, key).to_pylist()
         digest.update(f"{key} {sorted(map(repr, rows))}".encode())
     return digest.hexdigest()
 
@@ -122,15 +120,10 @@ def _models(root: Root) -> str:
 
 
 def _vectors(root: Root) -> str:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from wxpipe.embedding.embed_stage import vectors_digest
 
     keys = sorted(info.key for info in root.objects.walk("vectors") if info.key.endswith(".parquet"))
-    return fingerprint_of(
-        files={key: vectors_digest(pq.read_table(pa.BufferReader(root.objects.get(key)))) for key in keys}
-    )
+    return fingerprint_of(files={key: vectors_digest(get_table(root.objects, key)) for key in keys})
 
 
 def _release(root: Root) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import Source
@@ -17,6 +16,7 @@ from wxpipe.similarity.identity import clip_id
 from wxpipe.store.frames import content_digest, frame_store
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, done_partitions, fingerprint_of
+from wxpipe.store.tables import get_table, put_table
 
 CONTRACT = 1
 SCHEMA = pa.schema(
@@ -56,7 +56,7 @@ class Clips:
         source = context.root.source(partition.source)
         table = day_clips(context.root, source, partition.day)
         key = f"clips/{partition.source}/{partition.day}.parquet"
-        context.root.objects.put(key, _parquet(table))
+        put_table(context.root.objects, key, table)
         back = read_clips(context.root, partition.source, partition.day)
         digest = content_digest({name: str(back[name].to_pylist()).encode() for name in SCHEMA.names})
         return Outcome({"clips": len(back)}, digest)
@@ -99,10 +99,9 @@ def day_clips(root: Root, source: Source, day: date) -> pa.Table:
 def read_clips(root: Root, source: str, day: date) -> pa.Table:
     """The clips of a day (`SCHEMA`); none where the stage has not run."""
     try:
-        data = root.objects.get(f"clips/{source}/{day}.parquet")
+        return get_table(root.objects, f"clips/{source}/{day}.parquet")
     except NotFoundError:
         return SCHEMA.empty_table()
-    return pq.read_table(pa.BufferReader(data))
 
 
 def find_clip(root: Root, source: str, start: datetime) -> list[int]:
@@ -119,9 +118,3 @@ def find_clip(root: Root, source: str, start: datetime) -> list[int]:
     near = sorted(starts, key=lambda value: abs(value - start))[:3]
     hint = f"the nearest begin {', '.join(f'{v:%H:%MZ}' for v in near)}" if near else "none begins on that day"
     raise NotFoundError(f"no clip of {source} begins {start:%Y-%m-%dT%H:%MZ}; {hint}")
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return bytes(sink.getvalue().to_pybytes())

@@ -13,7 +13,6 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from wxpipe.draws import derived_seed, permutation, splitmix64
 from wxpipe.errors import NotFoundError
@@ -25,6 +24,7 @@ from wxpipe.similarity.splits import SPLITS, split_days
 from wxpipe.store.frames import content_digest
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
+from wxpipe.store.tables import get_table, put_table
 
 CONTRACT = 1
 SCHEMA = pa.schema(
@@ -88,9 +88,7 @@ class Pairs:
         blocks = plan_blocks(days, source, pair_settings(context))
         tables = list(context.mapper(_BlockRunner(root), blocks))
         table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        root.objects.put(f"pairs/{source}/triples.parquet", sink.getvalue().to_pybytes())
+        put_table(root.objects, f"pairs/{source}/triples.parquet", table)
         back = read_triples(root, source)
         digest = content_digest({name: str(back[name].to_pylist()).encode() for name in SCHEMA.names})
         splits = back["split"].to_pylist()
@@ -207,7 +205,6 @@ def read_triples(root: Root, name: str) -> pa.Table:
         NotFoundError: there is none of that name.
     """
     try:
-        data = root.objects.get(f"pairs/{name}/triples.parquet")
+        return get_table(root.objects, f"pairs/{name}/triples.parquet")
     except NotFoundError as error:
         raise NotFoundError(f"no pairs named {name!r} in {root.url}; `wxpipe pairs build` makes them") from error
-    return pq.read_table(pa.BufferReader(data))

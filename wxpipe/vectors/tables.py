@@ -5,7 +5,6 @@ What is in them is checked by `content`, changed by `build` and `upkeep`; reader
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from wxpipe.errors import NotFoundError, WxpipeError
 from wxpipe.store.root import Root
+from wxpipe.store.tables import get_table
 
 Unit = Literal["clip", "frame"]
 FOLDER = "lance"
@@ -147,10 +147,8 @@ def read_day(root: Root, model: str, day: SourceDay, width: int) -> dict[Unit, A
         NotFoundError: the day has no vectors of this model.
         WxpipeError: vectors of another width, a key that is there twice, or a row of another day.
     """
-    import pyarrow.parquet as pq
-
     key = vectors_key(model, day)
-    table = pq.read_table(io.BytesIO(root.objects.get(key)))
+    table = get_table(root.objects, key)
     found = table.schema.field("vector").type.list_size
     if found != width:
         raise WxpipeError(

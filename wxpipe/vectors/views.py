@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.store.frames import Status, frame_store
 from wxpipe.store.quarantine import Record
 from wxpipe.store.root import Root
+from wxpipe.store.tables import get_table
 from wxpipe.vectors.records import current_number, list_releases, require_current
 from wxpipe.vectors.tables import SPECS, TableSpec
 
@@ -85,7 +85,6 @@ def _quarantine(root: Root, _: bool) -> Any:
 
 def _inventory(root: Root, _: bool) -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     schema = pa.schema(
         [("source", pa.string()), ("path", pa.string()), ("size", pa.int64()), ("version", pa.string()),
@@ -94,7 +93,7 @@ def _inventory(root: Root, _: bool) -> Any:
     parts = [schema.empty_table()]
     for source in (name for name in root.objects.names("inventory") if "." not in name):
         for month in root.objects.names(f"inventory/{source}"):
-            table = pq.read_table(io.BytesIO(root.objects.get(f"inventory/{source}/{month}")))
+            table = get_table(root.objects, f"inventory/{source}/{month}")
             names = pa.array([source]).take(pa.array(np.zeros(len(table), np.int64)))
             parts.append(table.append_column("source", names).select(schema.names).cast(schema))
     return pa.concat_tables(parts)
@@ -140,7 +139,6 @@ def _ingested(root: Root) -> Iterable[tuple[str, int, int]]:
 
 def _pairs(root: Root, _: bool) -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     texts, numbers = ("name", "x", "y", "z"), ("sim_xy", "sim_xz")
     schema = pa.schema(
@@ -150,7 +148,7 @@ def _pairs(root: Root, _: bool) -> Any:
     for name in root.objects.names("pairs"):
         key = f"pairs/{name}/triples.parquet"
         if root.objects.exists(key):
-            table = pq.read_table(io.BytesIO(root.objects.get(key)))
+            table = get_table(root.objects, key)
             names = pa.array([name] * len(table), pa.string())
             parts.append(table.append_column("name", names).select(schema.names).cast(schema))
     return pa.concat_tables(parts)
