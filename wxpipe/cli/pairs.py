@@ -40,15 +40,28 @@ def export(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Write a set of triples as tab-separated text: clip x, y, z, sim(x, y), sim(x, z)."""
-    from wxpipe.similarity.pairs import read_triples
-    from wxpipe.similarity.splits import SPLITS
+    from wxpipe.similarity.published_pairs import export_triples
     from wxpipe.store.root import require_root
 
-    rows = read_triples(require_root(root), name).to_pylist()
-    folder.mkdir(parents=True, exist_ok=True)
-    for split in SPLITS:
-        lines = [
-            "\t".join(str(row[c]) for c in ("x", "y", "z", "sim_xy", "sim_xz")) for row in rows if row["split"] == split
-        ]
-        (folder / f"{split}.txt").write_text("".join(f"{line}\n" for line in lines))
-    print(f"{len(rows)} triples written to {folder}")
+    counts = export_triples(require_root(root), name, folder)
+    print(f"{sum(counts.values())} triples written to {folder}")
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[
+        Path, typer.Argument(help="Holds train.txt, valid.txt, test.txt; video2image.txt if there is one.")
+    ],
+    name: Annotated[str, typer.Option(help="What the root calls them, e.g. published-2013.")],
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Take the published tab-separated triples in, frozen; their clip numbers stay opaque names."""
+    from wxpipe.cli.show import console
+    from wxpipe.similarity.published_pairs import import_triples
+    from wxpipe.store.root import require_root
+
+    taken = import_triples(require_root(root), name, folder)
+    told = ", ".join(f"{count} {split}" for split, count in taken.triples.items())
+    print(f"pairs {name}: {told}; {taken.clips} clips listed")
+    for warning in taken.warnings:
+        console.print(f"[yellow]warning[/] {warning}", highlight=False)
