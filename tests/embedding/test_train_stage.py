@@ -13,6 +13,7 @@ from tests.mini import FIRST, SOURCE
 from wxpipe.archive.synthetic import mini_satellite, write_archive
 from wxpipe.embedding.embed_stage import read_vectors
 from wxpipe.embedding.train_stage import UNTRAINED, current_model, read_model_card
+from wxpipe.errors import UsageError
 from wxpipe.pipeline.backfill import Job, Report, run, scan
 from wxpipe.pipeline.plan import Range, notes
 from wxpipe.pipeline.run import Workers
@@ -20,8 +21,9 @@ from wxpipe.similarity.clip_ks import clip_similarities
 from wxpipe.similarity.clip_stage import find_clip, read_clips
 from wxpipe.similarity.histograms import histogram_store
 from wxpipe.similarity.identity import parse_clip_id
-from wxpipe.similarity.pairs import PairSettings, clip_days, draw_triples, plan_blocks, read_triples
+from wxpipe.similarity.pairs import Block, PairSettings, block_triples, clip_days, plan_blocks, read_triples
 from wxpipe.similarity.splits import SPLITS, split_days
+from wxpipe.similarity.strategies import BINS, OWN_SECONDS, draw_triples, get_strategy
 from wxpipe.store.frames import frame_store
 from wxpipe.store.root import Root
 
@@ -161,3 +163,43 @@ def test_the_frames_that_training_read_are_the_stores(week: tuple[Job, Report, M
     assert reduced.shape == (2, 2, 24, 30)
     picture = frames.picture(start + 5, "ir").astype(int)
     np.testing.assert_array_equal(reduced[1, 1], picture.reshape(24, 4, 30, 4).sum(axis=(1, 3)) // 16)
+
+
+def drawn_by(strategy: Any, root: Root, count: int) -> list[dict[str, Any]]:
+    days = tuple(clip_days(root, SOURCE))
+    rows: list[dict[str, Any]] = block_triples(root, Block(SOURCE, "train", days, count, 5, strategy)).to_pylist()
+    assert all(len({row["x"], row["y"], row["z"]}) == 3 for row in rows)
+    return rows
+
+
+def spread(rows: list[dict[str, Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """How many similarities lie in each bin."""
+    values = np.array([[row["sim_xy"], row["sim_xz"]] for row in rows])
+    return np.bincount(np.minimum((values * BINS).astype(int), BINS - 1).ravel(), minlength=BINS)
+
+
+def test_stratified_triples_are_even_over_similarity(week: tuple[Job, Report, Mapping]) -> None:
+    root = Root(week[0].root)
+    even, plain = spread(drawn_by("stratified", root, 400)), spread(drawn_by("random", root, 400))
+    assert even.sum() == plain.sum() == 800
+    reached = even[np.flatnonzero(even)[0] : np.flatnonzero(even)[-1] + 1]
+    assert len(reached) > BINS / 2, "clips near in time are similar, others are not"
+    assert reached[1:-1].max() <= 1.3 * reached[1:-1].min(), reached
+    assert plain.max() > 5 * np.median(plain[np.flatnonzero(even)]), "uniform draws are nearly all of one kind"
+
+
+def test_hard_triples_are_of_other_events_and_as_similar_as_there_are(week: tuple[Job, Report, Mapping]) -> None:
+    root = Root(week[0].root)
+    hard = drawn_by("hard", root, 200)
+    for row in hard:
+        x, y, z = (parse_clip_id(row[name]).time for name in ("x", "y", "z"))
+        assert min(abs((y - x).total_seconds()), abs((z - x).total_seconds())) >= OWN_SECONDS
+        assert row["sim_xy"] >= row["sim_xz"]
+    plain = [row for row in drawn_by("random", root, 200) if row["sim_xy"] < 0.5]
+    assert np.mean([row["sim_xy"] for row in hard]) > np.mean([row["sim_xy"] for row in plain]) + 0.01
+    assert np.mean([row["sim_xy"] - row["sim_xz"] for row in hard]) < 0.02, "close calls"
+
+
+def test_a_strategy_that_is_not_known_is_answered_with_those_that_are() -> None:
+    with pytest.raises(UsageError, match="random, stratified, hard"):
+        get_strategy("clever")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,6 +19,10 @@ def build(
     workers: Workers = 0,
     triples: Annotated[int, typer.Option(min=1, help="How many, over all splits.")] = 4000,
     seed: Annotated[int, typer.Option(help="Of the counter-based draws.")] = 1,
+    strategy: Annotated[
+        Literal["random", "stratified", "hard"],
+        typer.Option(help="random; even over similarity; or the most similar clips of other events."),
+    ] = "random",
 ) -> None:
     """Draw triples anew from what is in the root now; train reads them."""
     from wxpipe.cli.backfill import run_job
@@ -26,7 +30,7 @@ def build(
     from wxpipe.pipeline.backfill import Job
     from wxpipe.pipeline.plan import Range
 
-    options = {"anew": ("pairs",), "pairs_triples": triples, "pairs_seed": seed}
+    options = {"anew": ("pairs",), "pairs_triples": triples, "pairs_seed": seed, "pairs_strategy": strategy}
     job = Job(root, wanted=Range(tuple(satellite or ()), stages=("pairs",)), options=options)
     report = run_job(job, "", workers, direct=True)
     show_report(report, root)

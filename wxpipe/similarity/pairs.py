@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wxpipe.draws import derived_seed, permutation, splitmix64
+from wxpipe.draws import derived_seed, permutation
 from wxpipe.errors import NotFoundError
 from wxpipe.similarity.clip_ks import clip_similarities
 from wxpipe.similarity.clip_stage import read_clips
 from wxpipe.similarity.histograms import HistogramStore, histogram_store, stored_cell_sizes
 from wxpipe.similarity.ks import round_cdfs
 from wxpipe.similarity.splits import SPLITS, split_days
+from wxpipe.similarity.strategies import StrategyName, get_strategy
 from wxpipe.store.frames import content_digest
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
@@ -47,11 +48,14 @@ class PairSettings:
         triples: how many, over all splits, in proportion to their days.
         days_a_block: days whose CDFs are in memory at once (COMS: 44 kB a frame, 4 MB a day).
         seed: of the counter-based draws.
+        strategy: ``random``, as published; ``stratified``, even over similarity; ``hard``, the most similar clips of
+            other events.
     """
 
     triples: int = 4000
     days_a_block: int = 64
     seed: int = 1
+    strategy: StrategyName = "random"
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,11 @@ class Block:
     days: tuple[date, ...]
     triples: int
     seed: int
+    strategy: StrategyName = "random"
 
 
 class Pairs:
-    """Draws triples at random within the blocks of a split, and computes their similarities."""
+    """Draws triples within the blocks of a split, and computes their similarities."""
 
     name = "pairs"
     trigger = "on request"
@@ -129,7 +134,8 @@ def plan_blocks(days: list[date], source: str, settings: PairSettings) -> list[B
         for at in range(0, len(dealt), settings.days_a_block):
             part = tuple(sorted(dealt[at : at + settings.days_a_block]))
             count = round(settings.triples * len(part) / len(splits))
-            blocks.append(Block(source, split, part, count, derived_seed(settings.seed, number, at)))
+            seed = derived_seed(settings.seed, number, at)
+            blocks.append(Block(source, split, part, count, seed, settings.strategy))
     return blocks
 
 
@@ -146,35 +152,24 @@ class _BlockRunner:
 def block_triples(root: Root, block: Block) -> pa.Table:
     """Draws a block's triples and computes their similarities (`SCHEMA`); each CDF is read once."""
     clips = pa.concat_tables([read_clips(root, block.source, day) for day in block.days])
-    names = clips["clip_id"].to_pylist()
-    if len(names) < 3:
+    if len(clips) < 3 or not block.triples:
         return SCHEMA.empty_table()
-    drawn = draw_triples(len(names), block.triples, block.seed)
-    used, local = np.unique(drawn, return_inverse=True)
-    drawn_local = local.reshape(drawn.shape)
+    strategy = get_strategy(block.strategy)
+    starts = np.array([int(start.timestamp()) for start in clips["start"].to_pylist()], np.int64)
+    compared = strategy.compare(starts, block.triples, block.seed)
+    used, local = np.unique(compared.pairs, return_inverse=True)
     slots = np.asarray(clips["slots"].take(pa.array(used)).to_pylist(), np.int64)
     cdfs, positions = _rounded_cdfs(root, block.source, slots)
-    pairs = np.concatenate([drawn_local[:, [0, 1]], drawn_local[:, [0, 2]]])
-    similarity = clip_similarities(cdfs, positions, pairs)
+    similarities = clip_similarities(cdfs, positions, local.reshape(-1, 2))
+    drawn = strategy.choose(compared, similarities.reshape(compared.partners.shape), starts, block.triples)
+    names = clips["clip_id"].to_pylist()
     columns = {
-        **{name: [names[n] for n in drawn[:, i].tolist()] for i, name in enumerate("xyz")},
-        "sim_xy": similarity[: len(drawn)],
-        "sim_xz": similarity[len(drawn) :],
-        "split": [block.split] * len(drawn),
+        **{name: [names[n] for n in drawn.triples[:, i].tolist()] for i, name in enumerate("xyz")},
+        "sim_xy": drawn.similarities[:, 0],
+        "sim_xz": drawn.similarities[:, 1],
+        "split": [block.split] * len(drawn.triples),
     }
     return pa.table(columns, schema=SCHEMA)
-
-
-def draw_triples(clips: int, count: int, seed: int) -> npt.NDArray[np.int64]:
-    """Draws triples of three different clips, int64 (count, 3), by a counter-based hash."""
-    words = splitmix64(seed, np.arange(3 * count, dtype=np.uint64)).reshape(count, 3)
-    x = (words[:, 0] % np.uint64(clips)).astype(np.int64)
-    y = (x + 1 + (words[:, 1] % np.uint64(clips - 1)).astype(np.int64)) % clips
-    z = (words[:, 2] % np.uint64(clips - 2)).astype(np.int64)
-    low, high = np.minimum(x, y), np.maximum(x, y)
-    z += z >= low
-    z += z >= high
-    return np.stack((x, y, z), axis=1)
 
 
 def _rounded_cdfs(
