@@ -31,10 +31,11 @@ def test_vectors_are_those_of_the_encoder(model, frames):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("count", [1, 5, 32, 33])
-def test_vectors_do_not_depend_on_how_many_frames_came(model, frames, count):
-    whole = embed_frames(model, frames[:37], device="cpu")
-    part = embed_frames(model, frames[:count], device="cpu")
+@pytest.mark.parametrize("batch", [16, 64])
+@pytest.mark.parametrize("count", [1, 5, 16, 17, 33])
+def test_vectors_do_not_depend_on_how_many_frames_came(model, frames, count, batch):
+    whole = embed_frames(model, frames[:37], batch, device="cpu")
+    part = embed_frames(model, frames[:count], batch, device="cpu")
     assert np.array_equal(part, whole[:count])
 
 
