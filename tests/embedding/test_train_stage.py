@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from tests.mini import FIRST, SOURCE
+from wxpipe.archive.png import png_size_mode
 from wxpipe.archive.synthetic import mini_satellite, write_archive
+from wxpipe.embedding.curves import draw_curves, read_history
 from wxpipe.embedding.embed_stage import read_vectors
 from wxpipe.embedding.train_stage import UNTRAINED, current_model, read_model_card
-from wxpipe.errors import UsageError
+from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.pipeline.backfill import Job, Report, run, scan
 from wxpipe.pipeline.plan import Range, notes
 from wxpipe.pipeline.run import Workers
@@ -203,3 +205,17 @@ def test_hard_triples_are_of_other_events_and_as_similar_as_there_are(week: tupl
 def test_a_strategy_that_is_not_known_is_answered_with_those_that_are() -> None:
     with pytest.raises(UsageError, match="random, stratified, hard"):
         get_strategy("clever")
+
+
+def test_how_a_training_went_is_kept_and_drawn(week: tuple[Job, Report, Mapping], tmp_path: Path) -> None:
+    root = Root(week[0].root)
+    model = current_model(root, SOURCE)
+    history = read_history(root, model)
+    assert [record["epoch"] for record in history["records"]] == [0, 1, 2, 3]
+    card = read_model_card(root, model)
+    assert history["records"][history["best_epoch"]]["validation_loss"] == card.metrics["validation_loss"]
+    draw_curves(root, model, tmp_path / "curves.png")
+    header = png_size_mode((tmp_path / "curves.png").read_bytes(), "curves.png")
+    assert (header.rows, header.columns) == (540, 960)
+    with pytest.raises(NotFoundError, match="nothing was learned"):
+        draw_curves(root, f"{UNTRAINED}-0123456789ab", tmp_path / "none.png")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wxpipe.cli.options import DEFAULT_ROOT, Root, Satellite, Workers
+
+if TYPE_CHECKING:
+    from wxpipe.pipeline.backfill import Job
 
 
 def command(
@@ -15,6 +18,7 @@ def command(
     workers: Workers = 0,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="0: as published, 100.")] = 0,
     keep_pairs: Annotated[bool, typer.Option("--keep-pairs", help="Learn from the pairs that are there.")] = False,
+    curves: Annotated[str, typer.Option("--curves", metavar="PNG", help="Draw the losses of one satellite's.")] = "",
     rate: Annotated[float, typer.Option("--learning-rate", min=0.0, help="0: as published, 1e-5.")] = 0.0,
 ) -> None:
     """Draw fresh pairs and train a model anew. Its vectors and release follow with the next backfill."""
@@ -29,4 +33,20 @@ def command(
     job = Job(root, wanted=Range(tuple(satellite or ()), stages=anew), options=options)
     report = run_job(job, "", workers, direct=True)
     show_report(report, root)
+    if curves:
+        _draw(job, curves)
     raise typer.Exit(report.exit_code)
+
+
+def _draw(job: Job, path: str) -> None:
+    from wxpipe.embedding.curves import draw_curves
+    from wxpipe.embedding.train_stage import current_model
+    from wxpipe.errors import UsageError
+    from wxpipe.pipeline.backfill import check_range
+
+    root = job.context().root
+    sources = check_range(job).sources or tuple(source.id for source in root.sources)
+    if len(sources) != 1:
+        raise UsageError(f"--curves draws one model: name one with --satellite; sources: {', '.join(sources)}")
+    draw_curves(root, current_model(root, sources[0]), path)
+    print(f"curves: {path}")

@@ -63,7 +63,7 @@ class Train:
         files = _trained(root, source, triples, counts, context) if learn else _untrained(root, source)
         card = read_card(files["card.json"])
         model = f"{card.name}-{model_fingerprint(card)}"
-        for name in ("weights.safetensors", "card.json"):
+        for name in sorted(files, reverse=True):  # the card last: with it a model is there
             root.objects.put(f"{model_folder(model)}/{name}", files[name])
         return Outcome({**counts, "trained": int(card.trained)}, model)
 
@@ -128,11 +128,13 @@ def _encoder(card: ModelCard) -> ChannelLinear:
 
 
 def _trained(root: Root, source: Source, table: pa.Table, counts: dict[str, int], context: Context) -> dict[str, bytes]:
+    from wxpipe.embedding.curves import HISTORY, history_bytes
     from wxpipe.embedding.models import save_model
     from wxpipe.embedding.training import TrainingSettings, train
 
     fields = TrainingSettings.__dataclass_fields__
-    chosen = {k.removeprefix("train_"): v for k, v in context.options.items() if k.removeprefix("train_") in fields}
+    given = {k.removeprefix("train_"): v for k, v in context.options.items() if k.startswith("train_")}
+    chosen = {name: value for name, value in given.items() if name in fields}
     settings = TrainingSettings(**chosen)
     card = _blank_card(root, source, TRAINED)
     encoder = _encoder(card)
@@ -145,7 +147,7 @@ def _trained(root: Root, source: Source, table: pa.Table, counts: dict[str, int]
     card = _signed(
         root, source.id, card, settings, history, counts, _test_loss(encoder, pictures, of_split["test"], settings)
     )
-    return save_model(encoder, card)
+    return {**save_model(encoder, card), HISTORY: history_bytes(history)}
 
 
 def _signed(
