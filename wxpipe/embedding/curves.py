@@ -54,7 +54,7 @@ def draw_curves(root: Root, model: str, path: str | Path) -> None:
               label="validation")  # fmt: skip
     kept = (best["epoch"], best["validation_loss"])
     axes.scatter([kept[0]], [kept[1]], color="#1f6feb", zorder=3)
-    axes.annotate(f"kept: epoch {kept[0]}, {kept[1]:.4f}", kept, (0, 12), textcoords="offset points", ha="center")
+    axes.annotate(f"kept: epoch {kept[0]}, {kept[1]:.4f}", kept, (8, -16), textcoords="offset points")
     end = "stopped early" if history["stopped_early"] else "all epochs"
     axes.set(xlabel="epoch (0: untrained)", ylabel="log-ratio loss", title=f"{model}  ({end})")
     axes.margins(y=0.15)
