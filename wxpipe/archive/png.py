@@ -40,7 +40,7 @@ def png_size_mode(data: bytes, path: str) -> Header:
     _check_signature(data, path)
     kind, content, _ = _chunk(data, len(SIGNATURE), 0, path)
     if kind != b"IHDR" or len(content) != 13:
-        raise Quarantine(path, "corrupt", "IHDR of 13 bytes first", f"{_printable(kind)} of {len(content)}")
+        raise Quarantine(path, "corrupt", "IHDR of 13 bytes first", f"{printable(kind)} of {len(content)}")
     columns, rows, depth, colour, compression, filtering, interlace = struct.unpack(">IIBBBBB", content)
     if not (0 < rows < 2**31 and 0 < columns < 2**31) or compression or filtering or interlace > 1:
         raise Quarantine(path, "corrupt", "a legal IHDR", content.hex())
@@ -83,10 +83,24 @@ def _check_signature(data: bytes, path: str) -> None:
         return
     if SIGNATURE.startswith(data):
         raise Quarantine(path, "truncated", "a PNG file", f"{len(data)} bytes of its signature")
-    raise Quarantine(path, "not a picture", "a PNG file", f"{_printable(data[:24])!r}")
+    raise Quarantine(path, "not a picture", "a PNG file", f"{printable(data[:24])!r}")
 
 
-def _printable(data: bytes) -> str:
+def check_chunks(data: bytes, path: str) -> Header:
+    """Walks a PNG of any mode: its chunks are whole up to IEND, in order, and their checksums right.
+
+    Raises:
+        Quarantine: as `decode_png`, and ``corrupt`` for a size that so few compressed bytes cannot hold.
+    """
+    header = png_size_mode(data, path)
+    stream = _image_data(data, path)
+    if header.rows * header.columns > 8 * _LARGEST_RATIO * len(stream):
+        expected = f"{header.rows} x {header.columns} pixels"
+        raise Quarantine(path, "corrupt", expected, f"only {len(stream)} compressed bytes")
+    return header
+
+
+def printable(data: bytes) -> str:
     """The first line of `data`, what is no plain character shown as a dot."""
     line = data.lstrip().split(b"\n")[0].rstrip()
     return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in line)
@@ -99,7 +113,7 @@ def _chunk(data: bytes, start: int, seen: int, path: str) -> tuple[bytes, bytes,
         raise Quarantine(path, "truncated", "chunks up to IEND", found)
     size, kind = struct.unpack_from(">I4s", data, start)
     if size >= 2**31 or not kind.isalpha():
-        found = f"{_printable(kind)!r} of {size} bytes at byte {start}"
+        found = f"{printable(kind)!r} of {size} bytes at byte {start}"
         raise Quarantine(path, "corrupt", "a chunk's length and type", found)
     end = start + 8 + size
     if end + 4 > len(data):

@@ -19,8 +19,9 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
+from wxpipe.archive.drawing import draws, learn
 from wxpipe.archive.layers import SAMPLE
-from wxpipe.archive.overlay import layer_digest, learn_layer, luminance
+from wxpipe.archive.overlay import layer_digest, luminance
 from wxpipe.archive.picture import PictureReader
 from wxpipe.archive.png import SIGNATURE, decode_png, png_size_mode
 from wxpipe.errors import NotFoundError, Quarantine, UsageError
@@ -248,7 +249,7 @@ class FolderCounter:
         """The layers that the source's folders show, by id, each from a sample; samples are kept, to be counted."""
         area = source.area
         layers: dict[str, npt.NDArray[np.bool_]] = {}
-        if area.overlay_colour is None:
+        if not draws(area):
             return {}
         for folder in self._folders:
             if folder.source is None or folder.source.id != source.id:
@@ -257,7 +258,7 @@ class FolderCounter:
             for rows in sorted({rgb.shape[0] for rgb in sample}):
                 layer = np.zeros((area.rows, area.columns), np.bool_)
                 same = [rgb for rgb in sample if rgb.shape[0] == rows]
-                layer[:rows] = learn_layer(same, area.title_rows, area.overlay_colour)
+                layer[:rows] = learn(same, area)
                 layers.setdefault(layer_digest(layer), layer)
         return dict(enumerate(layers.values(), start=1))
 
