@@ -1,8 +1,9 @@
 """What is drawn on an area's pictures, in the way that its TOML says: parted from them, and learned from a sample.
 
-Drawn in one opaque colour: `overlay`, which gives every source picture back. Drawn in any colours, smoothed, see-through,
-with logos (`learn_overlay`): this module. A layer then holds what hides the Earth, and is filled. Where the TOML names
-the colour of the lines, a pixel that is less than half line is solved for the grey under it; its colour is not kept.
+Drawn in one opaque colour: `overlay`, which gives every source picture back. Drawn in any colours, smoothed, half
+transparent, with logos (`learn_overlay`): this module. A layer then holds what hides the Earth, and is filled. Where
+the TOML names the colour of the lines, a pixel that is mostly Earth is solved for the grey under the line. The colours
+are not kept, so that a source picture does not come back.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from wxpipe.satellites.satellite import Area
 
 _LEARNED, _ACCEPTED = (0.4, 2.0), (0.6, 8.0)
 """Most share of line, and most distance in grey levels from a blend with it or from grey, of a pixel that is not under
-a layer: narrow where one is learned, wide where it is checked, so that what rounding moves between pictures is let pass."""
+a layer: narrow where one is learned, wide where it is checked, so that what rounding moves between pictures passes."""
 _EVEN_AREA = 9  # pixels: a constant area that holds a square of so many is ground, space say, and not drawn
 _ENOUGH_FOR_CONSTANT = 5
 _EXTREME = 5  # grey levels from black or white, where any picture of the Earth may be constant

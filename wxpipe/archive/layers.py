@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from wxpipe.archive.inventory import RawFile
 from wxpipe.archive.drawing import draws, learn, part
+from wxpipe.archive.inventory import RawFile
 from wxpipe.archive.picture import Bytes, PictureReader
 from wxpipe.errors import NotFoundError, Quarantine
 from wxpipe.store.frames import FrameStore
