@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -75,3 +76,81 @@ def test_kochi_pictures_come_back_bit_for_bit(real_archive: Path, tmp_path: Path
             rgb = decode((archive / name).read_bytes(), name, frames.source.area)
             assert np.array_equal(frames.picture(slot + hour, channel), rgb[..., 0])
             assert np.array_equal(source_picture(frames, slot + hour, channel), rgb)
+
+
+GMS = r"""
+name = "gms"
+title = "A slow satellite of GIF"
+first_day = 1998-01-01
+last_day = 1998-12-31
+cadence_minutes = 60
+[[schedule]]
+since = 1998-01-01
+every_minutes = 180
+[[schedule]]
+since = 1998-03-02
+every_minutes = 60
+[channels.ir1]
+band = "ir"
+[channels.vis]
+band = "vis"
+required = false
+[areas.fd]
+name = "Full disk"
+rows = 64
+columns = 64
+reduce = [4, 4]
+learn_overlay = true
+full_disk = true
+modes = ["GIF"]
+[[names]]
+pattern = '(?P<day>\d{8})/(?P<hour>\d\d)-(?P<channel>ir1|vis)\.gif'
+time_from = "{day}{hour}"
+time = "%Y%m%d%H"
+area = "fd"
+"""
+
+
+def gif(seed: int) -> tuple[bytes, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+    """A disk on transparent ground with a red coast and a green logo, and its grey without them."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:64, :64]
+    disk = (y - 31.5) ** 2 + (x - 31.5) ** 2 < 30**2
+    grey = np.clip(110 + 60 * np.sin(y / 9 + generator.uniform(0, 6)) + 20 * np.sin(x / 5 + seed), 2, 250)
+    grey = np.where(disk, grey + generator.integers(-2, 3, disk.shape), 0).astype(np.uint8)
+    indexes = np.clip(grey, 3, 255) * disk
+    indexes[20, 10:50], indexes[58:62, 2:8] = 1, 2
+    image = Image.frombytes("P", (64, 64), indexes.astype(np.uint8).tobytes())
+    palette = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], 3, axis=1)
+    palette[1], palette[2], palette[0] = (255, 0, 0), (0, 200, 0), (90, 90, 90)
+    image.putpalette(palette.tobytes())
+    out = io.BytesIO()
+    image.save(out, "gif", transparency=0, optimize=False)
+    return out.getvalue(), grey
+
+
+def test_a_slow_satellite_of_gif_has_frames_whose_schedule_changes(tmp_path: Path) -> None:
+    site, archive = tmp_path / "gms.toml", tmp_path / "archive"
+    site.write_text(GMS)
+    slots = [(1, hour) for hour in (0, 3, 9, 12, 15, 18, 21)] + [(2, hour) for hour in range(24) if hour != 5]
+    for number, (day, hour) in enumerate(slots):
+        for channel in ("ir1", "vis") if 3 <= hour < 18 else ("ir1",):
+            path = archive / f"199803{day:02}/{hour:02}-{channel}.gif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(gif(number + 100 * (channel == "vis"))[0])
+    frames = ingested(archive, site, tmp_path / "root")
+    start = frames.axis.slot(datetime(1998, 3, 1, tzinfo=UTC))
+    status = frames.slots("status", start, start + 48)[:, 0]
+    hours = {name: [int(h) for h in np.flatnonzero(status == value)] for name, value in Status.__members__.items()}
+    assert hours["MISSING"] == [6, 24 + 5]
+    assert hours["UNSCHEDULED"] == [h for h in range(24) if h % 3]
+    assert hours["GOOD"] == [24 * (day - 1) + hour for day, hour in slots]
+    assert frames.good_frames(start, start + 48).sum() == len(slots), "a frame at night needs no visible picture"
+    layer = frames.layer(1)
+    assert frames.layer_ids() == [1]
+    assert layer[20, 10:50].all()
+    assert layer[58:62, 2:8].all()
+    assert layer.sum() < 64 + 4 * 8 + 20
+    picture, grey = frames.picture(start, "ir1"), gif(0)[1]
+    assert np.array_equal(picture[~layer], np.where(grey[~layer] > 0, np.maximum(grey[~layer], 3), 0))
+    assert not picture[58:62, 2:8].any(), "space where the logo was"
