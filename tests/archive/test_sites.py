@@ -17,6 +17,9 @@ from wxpipe.pipeline.backfill import Job, run, scan
 from wxpipe.pipeline.plan import Range
 from wxpipe.pipeline.reconcile import reconcile
 from wxpipe.pipeline.run import Workers
+from wxpipe.satellites.catalog import load_satellites
+from wxpipe.similarity.folders import FolderCounter, read_folder
+from wxpipe.similarity.layout import GridSpec
 from wxpipe.store.frames import NO_LAYER, FrameStore, Status, frame_store
 from wxpipe.store.root import Root
 
@@ -154,3 +157,17 @@ def test_a_slow_satellite_of_gif_has_frames_whose_schedule_changes(tmp_path: Pat
     picture, grey = frames.picture(start, "ir1"), gif(0)[1]
     assert np.array_equal(picture[~layer], np.where(grey[~layer] > 0, np.maximum(grey[~layer], 3), 0))
     assert not picture[58:62, 2:8].any(), "space where the logo was"
+
+
+def test_files_of_such_archives_are_compared_without_a_root(real_archive: Path) -> None:
+    satellites = load_satellites(SITES)
+    folder = read_folder(real_archive / "himawari8_kochi", satellites)
+    assert folder.source is not None
+    assert (folder.source.id, folder.channels, len(folder.frames)) == ("himawari8_kochi-asia", ("ir1", "ir3"), 3)
+    for layout in ("exact", "reference"):
+        counter = FolderCounter(GridSpec(8, 20, layout), [folder])
+        counted = counter.count(folder, folder.frames[0]["ir1"])
+        assert counted.sizes.sum() == 560 * 560
+    previews = read_folder(real_archive / "gk2a_previews", satellites)
+    counter = FolderCounter(GridSpec(8, 20, "exact"), [previews])
+    assert counter.count(previews, previews.frames[0]["ir105"]).sizes.sum() == 476 * 480

@@ -19,11 +19,12 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
+from wxpipe.archive.decode import decode
 from wxpipe.archive.drawing import draws, learn
 from wxpipe.archive.layers import SAMPLE
 from wxpipe.archive.overlay import layer_digest, luminance
 from wxpipe.archive.picture import PictureReader
-from wxpipe.archive.png import SIGNATURE, decode_png, png_size_mode
+from wxpipe.archive.png import EXPECTED_MODE, SIGNATURE, decode_png, png_size_mode
 from wxpipe.errors import NotFoundError, Quarantine, UsageError
 from wxpipe.satellites.catalog import Source, find_source
 from wxpipe.satellites.names import Named, NameReader
@@ -224,7 +225,7 @@ class FolderCounter:
 
     def _count(self, folder: PictureFolder, file: PictureFile) -> Counted:
         if self.spec.layout == "reference":
-            rgb = _decode(file)
+            rgb = _decode(file, folder.source)
             cdf = grid_cdf_reference(rgb, self.spec)
             return Counted(cdf, cell_sizes(self.spec, rgb.shape[0], rgb.shape[1], 0))
         if folder.source is None:
@@ -273,9 +274,11 @@ class FolderCounter:
         return [self._sampled[file.id] for file in chosen]
 
 
-def _decode(file: PictureFile) -> Bytes:
-    """Pixels (y, x, 3) of an 8-bit RGB or grey PNG."""
+def _decode(file: PictureFile, source: Source | None = None) -> Bytes:
+    """Pixels (y, x, 3) of an 8-bit RGB or grey PNG, or of what a source's area allows instead."""
     data, path = file.read(), str(file.path)
+    if source is not None and source.area.modes != (EXPECTED_MODE,):
+        return decode(data, path, source.area)
     if data.startswith(SIGNATURE) and png_size_mode(data, path).mode == _GREY_MODE:
         try:
             grey: Bytes = imagecodecs.png_decode(data)
