@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wxpipe.archive.png import EXPECTED_MODE, SIGNATURE, check_chunks, decode_png, png_size_mode, printable
+from wxpipe.archive.png import EXPECTED_MODE, SIGNATURE, check_png, decode_png, png_size_mode, printable
 from wxpipe.errors import Quarantine
 from wxpipe.satellites.satellite import Area
 
@@ -69,9 +69,10 @@ def _picture(data: bytes, path: str, area: Area, around: str = "") -> Bytes:
         raise Quarantine(path, reason, f"a {kinds} file", repr(printable(data[:24])) if data else "0 bytes")
     if not around and area.modes == (EXPECTED_MODE,):
         return decode_png(data, path)
-    mode = png_size_mode(data, path).mode
-    _require_mode(mode + around, path, area)
-    return decode_png(data, path) if mode == EXPECTED_MODE else _decode_other_png(data, path, area)
+    header = png_size_mode(data, path)
+    _require_mode(header.mode + around, path, area)
+    _require_size(header.rows, header.columns, path, area)  # before there is memory taken for it
+    return decode_png(data, path) if header.mode == EXPECTED_MODE else _decode_other_png(data, path)
 
 
 def _file_kind(mode: str) -> str:
@@ -115,9 +116,8 @@ def _unpacked(data: bytes, path: str, area: Area) -> Bytes:
 # --- PNG of other modes ----------------------------------------------------------------------------------------------
 
 
-def _decode_other_png(data: bytes, path: str, area: Area) -> Bytes:
-    header = check_chunks(data, path)
-    _require_size(header.rows, header.columns, path, area)  # before there is memory taken for it
+def _decode_other_png(data: bytes, path: str) -> Bytes:
+    check_png(data, path)  # libpng lets some faults of the compressed stream pass
     try:
         decoded = imagecodecs.png_decode(data)
     except (imagecodecs.PngError, ValueError, MemoryError) as error:
@@ -152,7 +152,7 @@ def _decode_gif(data: bytes, path: str, area: Area) -> Bytes:
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["GIF"]) as image:
             rgba = np.asarray(image.convert("RGBA"))
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, Image.DecompressionBombError) as error:
         raise Quarantine(path, "corrupt", "a GIF that can be decoded", str(error)) from error
     return _on_black(rgba)
 

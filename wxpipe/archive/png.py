@@ -20,6 +20,7 @@ Bytes = NDArray[np.uint8]
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 EXPECTED_MODE = "8-bit RGB"
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
+_LANES = {"grey": 1, "RGB": 3, "palette": 1, "grey with alpha": 2, "RGBA": 4}
 _LARGEST_RATIO = 1032  # what deflate can at best expand to; a header that claims more than this is lying
 
 
@@ -86,18 +87,13 @@ def _check_signature(data: bytes, path: str) -> None:
     raise Quarantine(path, "not a picture", "a PNG file", f"{printable(data[:24])!r}")
 
 
-def check_chunks(data: bytes, path: str) -> Header:
-    """Walks a PNG of any mode: its chunks are whole up to IEND, in order, and their checksums right.
+def check_png(data: bytes, path: str) -> None:
+    """Checks a PNG of any mode that is not interlaced: its chunks up to IEND, and that the stream is whole and sound.
 
     Raises:
-        Quarantine: as `decode_png`, and ``corrupt`` for a size that so few compressed bytes cannot hold.
+        Quarantine: as `decode_png`.
     """
-    header = png_size_mode(data, path)
-    stream = _image_data(data, path)
-    if header.rows * header.columns > 8 * _LARGEST_RATIO * len(stream):
-        expected = f"{header.rows} x {header.columns} pixels"
-        raise Quarantine(path, "corrupt", expected, f"only {len(stream)} compressed bytes")
-    return header
+    _inflate(_image_data(data, path), png_size_mode(data, path), path)
 
 
 def printable(data: bytes) -> str:
@@ -155,8 +151,8 @@ def _image_data(data: bytes, path: str) -> bytes:
 
 
 def _inflate(stream: bytes, header: Header, path: str) -> Bytes:
-    """Inflate to (row, 1 + 3 * column) uint8: each row's filter type, then its filtered bytes."""
-    width = 1 + 3 * header.columns
+    """Inflate to (row, 1 + bytes) uint8: each row's filter type, then its filtered bytes, 3 a column of 8-bit RGB."""
+    width = 1 + _row_bytes(header)
     size = header.rows * width
     expected = f"{size} bytes for {header.rows} x {header.columns} pixels"
     if size > _LARGEST_RATIO * len(stream):
@@ -169,6 +165,11 @@ def _inflate(stream: bytes, header: Header, path: str) -> Bytes:
     if inflated != size:
         raise Quarantine(path, "corrupt", expected, f"{inflated}")
     return filtered.reshape(header.rows, width)
+
+
+def _row_bytes(header: Header) -> int:
+    depth, _, colour = header.mode.partition("-bit ")
+    return (int(depth) * _LANES[colour] * header.columns + 7) // 8
 
 
 @kernel
