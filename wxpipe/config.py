@@ -24,7 +24,8 @@ class Strict(BaseModel):
 class Grown(Strict):
     """A model that has gained fields since roots were first made; those are written only where they are set.
 
-    So what a root of before holds, and every digest and fingerprint of it, stay what they were.
+    So what a root of before holds, and every digest and fingerprint of it, stay what they were. The default of such a
+    field means "as before the field was", and must never change.
     """
 
     gained: ClassVar[frozenset[str]] = frozenset()

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from wxpipe.errors import UsageError
 from wxpipe.satellites.catalog import find_source, load_satellites, parse_satellite, shipped_satellites
 from wxpipe.satellites.satellite import Satellite
-from wxpipe.store.root import FREE_FIELDS
 
 COMS = shipped_satellites()["coms"]
 
@@ -128,10 +127,6 @@ def test_the_schedules_of_mtsat_change_between_a_quarter_and_an_hour(name: str) 
     assert {15, 60} <= every <= {15, 30, 60}
     quarter = datetime(2010, 3, 1, 0, 15, tzinfo=UTC)
     assert satellite.expects(quarter) != satellite.expects(quarter.replace(year=2012))
-
-
-def test_a_root_takes_a_satellite_that_has_been_verified_since() -> None:
-    assert "unverified" in FREE_FIELDS
 
 
 def test_a_satellite_cannot_be_changed_in_place() -> None:
