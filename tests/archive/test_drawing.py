@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 
 from wxpipe.archive.drawing import draws, learn, part
 from wxpipe.archive.overlay import build_stencil, fill
+from wxpipe.archive.png import decode_png
+from wxpipe.satellites.catalog import shipped_satellites
 from wxpipe.satellites.satellite import Area
 
 Bytes = NDArray[np.uint8]
@@ -162,3 +166,19 @@ def test_pictures_of_different_sizes_are_refused() -> None:
         learn([np.zeros((5, 5, 3), np.uint8), np.zeros((5, 6, 3), np.uint8)], area())
     with pytest.raises(ValueError, match="the layer is"):
         part(np.zeros((5, 5, 3), np.uint8), np.zeros((5, 6), np.bool_), area())
+
+
+def test_real_lines_of_one_colour_are_found_this_way_too(real_archive: Path) -> None:
+    """The way of any colours and that of one find the same lines on COMS, but for pixels where nothing ever moves."""
+    files = sorted((real_archive / "coms").rglob("*.png"))[::15]
+    sample = [decode_png(file.read_bytes(), file.name) for file in files]
+    coms = shipped_satellites()["coms"].areas["ea"]
+    learned = coms.model_copy(update={"learn_overlay": True})
+    exact, found = learn(sample, coms), learn(sample, learned)
+    assert exact.sum() == 23_929
+    assert found[exact].all()
+    assert (found & ~exact).sum() <= 20
+    for rgb in sample:
+        grey, strange = part(rgb, found, learned)
+        assert strange == 0
+        assert np.array_equal(grey[~found], part(rgb, exact, coms)[0][~found])

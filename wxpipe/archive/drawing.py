@@ -121,10 +121,13 @@ def _part(
     for y in range(grey.shape[0]):
         for x in range(grey.shape[1]):
             red, green, blue = np.int32(rgb[y, x, 0]), np.int32(rgb[y, x, 1]), np.int32(rgb[y, x, 2])
+            if red == green == blue:
+                grey[y, x], strange[y, x] = red, False
+                continue
             darkest, brightest = min(red, green, blue), max(red, green, blue)
             grey[y, x] = red + green + blue - darkest - brightest
             strange[y, x] = brightest - darkest > residual and not layer[y, x]
-            if not known or layer[y, x] or brightest == darkest:
+            if not known or layer[y, x]:
                 continue
             line = (brightest - darkest) / (high - low)
             if line > share:
