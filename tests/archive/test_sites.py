@@ -159,6 +159,40 @@ def test_a_slow_satellite_of_gif_has_frames_whose_schedule_changes(tmp_path: Pat
     assert not picture[58:62, 2:8].any(), "space where the logo was"
 
 
+def test_what_is_not_that_satellites_is_put_aside_with_its_reason(tmp_path: Path) -> None:
+    site, archive = tmp_path / "gms.toml", tmp_path / "archive"
+    site.write_text(GMS)
+    (archive / "19980302").mkdir(parents=True)
+    for hour in range(12):
+        (archive / f"19980302/{hour:02}-ir1.gif").write_bytes(gif(hour)[0])
+    sound = gif(3)[0]
+    colours = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)).quantize(256)
+    coloured, rgb = io.BytesIO(), io.BytesIO()
+    colours.save(coloured, "gif")
+    colours.convert("RGB").save(rgb, "png")
+    planted = {
+        2: (sound[: len(sound) // 2], "truncated"),
+        4: (b"", "empty"),
+        5: (b"<html>gone", "not a picture"),
+        6: (rgb.getvalue(), "wrong mode"),
+        7: (coloured.getvalue(), "foreign picture"),
+        9: (gif(8)[0], "stale copy"),
+    }
+    for hour, (data, _) in planted.items():
+        (archive / f"19980302/{hour:02}-ir1.gif").write_bytes(data)
+    job = Job(str(tmp_path / "root"), str(archive), str(site), Range(stages=("ingest",)))
+    assert scan(job).state == "done"
+    assert run(job, Workers()).exit_code == 3
+    root = Root(str(tmp_path / "root"))
+    reasons = {int(record.path[9:11]): record.reason for *_, record in root.quarantine.all()}
+    assert reasons == {hour: reason for hour, (_, reason) in planted.items()}
+    frames = frame_store(root, "gms-fd")
+    start = frames.axis.slot(datetime(1998, 3, 2, tzinfo=UTC))
+    status = frames.slots("status", start, start + 12)[:, 0]
+    assert [h for h in range(12) if status[h] != Status.GOOD] == sorted(planted)
+    assert reconcile(root) == []
+
+
 def test_files_of_such_archives_are_compared_without_a_root(real_archive: Path) -> None:
     satellites = load_satellites(SITES)
     folder = read_folder(real_archive / "himawari8_kochi", satellites)
