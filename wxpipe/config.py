@@ -6,9 +6,9 @@ change no result.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 FORMAT = 1
@@ -19,6 +19,23 @@ class Strict(BaseModel):
     """Base of every configuration model: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Grown(Strict):
+    """A model that has gained fields since roots were first made; those are written only where they are set.
+
+    So what a root of before holds, and every digest and fingerprint of it, stay what they were. The default of such a
+    field means "as before the field was", and must never change.
+    """
+
+    gained: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_unset_gains(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        unset = {name for name in self.gained if getattr(self, name) == fields[name].default}
+        whole: dict[str, Any] = handler(self)
+        return {name: value for name, value in whole.items() if name not in unset}
 
 
 class DataSettings(Strict):

@@ -47,7 +47,31 @@ def test_coms_is_what_the_archive_is() -> None:
     assert COMS.window_slots == 25
 
 
-def test_a_satellite_survives_toml_and_pickle_whole() -> None:
+def test_what_a_root_of_before_holds_is_written_as_it_was() -> None:
+    """Fields that were added later show in no root, digest or fingerprint until they are set."""
+    assert list(COMS.model_dump()) == [
+        "name", "title", "imagery", "first_day", "last_day", "cadence_minutes", "schedule", "channels", "areas",
+        "names", "clip",
+    ]  # fmt: skip
+    dumped = COMS.model_dump(mode="json")
+    assert list(dumped["areas"]["ea"]) == [
+        "name", "rows", "other_rows", "columns", "title_rows", "crop_rows", "reduce", "overlay_colour", "title_bar",
+    ]  # fmt: skip
+    assert list(dumped["names"][0]) == ["pattern", "time", "area", "channel", "channels", "areas", "unverified"]
+    assert COMS.model_dump(exclude={"areas", "names"}).keys() == dumped.keys() - {"areas", "names"}
+    gk2a = shipped_satellites()["gk2a"].model_dump(mode="json")
+    assert (gk2a["unverified"], gk2a["areas"]["ea"]["modes"]) == (True, ["8-bit RGB", "8-bit RGBA"])
+
+
+@pytest.mark.parametrize("name", shipped_satellites())
+def test_a_satellite_survives_toml_and_pickle_whole(name: str) -> None:
+    satellite = shipped_satellites()[name]
+    again = parse_satellite(tomli_w.dumps(satellite.model_dump(mode="json", exclude_none=True)), "again.toml")
+    assert again == satellite
+    assert pickle.loads(pickle.dumps(satellite)) == satellite
+
+
+def test_coms_survives_toml_and_pickle_after_its_axis_was_looked_at() -> None:
     assert COMS.axis.count  # an axis that was looked at changes neither equality nor what is written
     again = parse_satellite(tomli_w.dumps(COMS.model_dump(mode="json", exclude_none=True)), "again.toml")
     assert again == COMS
@@ -60,6 +84,49 @@ def test_a_copy_with_another_last_day_has_its_own_axis() -> None:
     longer = COMS.model_copy(update={"last_day": date(2021, 1, 1)})
     assert longer.axis.last_day == date(2021, 1, 1)
     assert longer.axis.count == COMS.axis.count + 96
+
+
+# name: years, channels, slots a day, and the required channels in the order ir, ir2, swir, wv.
+ARCHIVE = {
+    "coms": ((2010, 2020), 4, 96, ("ir01", "ir02", "swir", "wv")),
+    "gk2a": ((2017, 2021), 16, 144, ("ir105", "ir123", "sw038", "wv069")),
+    "gms5": ((1991, 2003), 3, 8, ("ir1",)),
+    "himawari8": ((2015, 2021), 14, 144, ("ch13", "ch15", "ch07", "ch09")),
+    "mtsat1r": ((2010, 2014), 4, 96, ("ir1", "ir2", "ir4", "ir3")),
+    "mtsat2": ((2010, 2015), 4, 96, ("ir1", "ir2", "ir4", "ir3")),
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVE)
+def test_each_satellite_is_what_the_archives_owners_say(name: str) -> None:
+    satellite, (years, channels, daily, required) = shipped_satellites()[name], ARCHIVE[name]
+    assert (satellite.first_day.year, satellite.last_day.year) == years
+    assert (len(satellite.channels), satellite.axis.slots_per_day) == (channels, daily)
+    bands = {channel.band: name for name, channel in satellite.channels.items() if channel.required}
+    assert tuple(bands[band] for band in ("ir", "ir2", "swir", "wv") if band in bands) == required
+    assert sum(satellite.required) == len(required)
+    areas = satellite.areas.values()
+    shapes = {(area.rows, area.columns): area.reduced_shape for area in areas}
+    assert shapes == (
+        {(512, 512): (128, 128)} if name == "gms5" else {(max(a.heights), 1500): (300, 375) for a in areas}
+    )
+    assert satellite.unverified == (name != "coms")
+
+
+def test_gms5_has_frames_and_no_clips_and_gk2a_two_heights() -> None:
+    assert shipped_satellites()["gms5"].clip is None
+    assert shipped_satellites()["gms5"].window_slots == 0
+    assert shipped_satellites()["gk2a"].areas["ea"].heights == (1332, 1300)
+    assert shipped_satellites()["gk2a"].window_slots == 37
+
+
+@pytest.mark.parametrize("name", ["mtsat1r", "mtsat2"])
+def test_the_schedules_of_mtsat_change_between_a_quarter_and_an_hour(name: str) -> None:
+    satellite = shipped_satellites()[name]
+    every = {entry.every_minutes for entry in satellite.schedule}
+    assert {15, 60} <= every <= {15, 30, 60}
+    quarter = datetime(2010, 3, 1, 0, 15, tzinfo=UTC)
+    assert satellite.expects(quarter) != satellite.expects(quarter.replace(year=2012))
 
 
 def test_a_satellite_cannot_be_changed_in_place() -> None:
@@ -86,7 +153,11 @@ def test_a_satellite_cannot_be_changed_in_place() -> None:
         ("areas.ea.other_rows", [1332], "other_rows = .1332,. must be below rows = 1300"),
         ("areas.e/a", {"name": "x", "rows": 4, "columns": 4, "reduce": [4, 4]}, "area 'e/a': expected letters"),
         ("names.0.pattern", r"coms_(?P<time>\d{12}.png", "names.0.pattern: .*not a regular expression"),
-        ("names.0.pattern", r"coms_\d{12}.png", "names.0.pattern: .*no group"),
+        ("names.0.pattern", r"coms_\d{12}.png", "names.0: .*no group"),
+        ("names.0.time_from", "{day}{hour}", "names.0: .*no group .*day"),
+        ("names.0.time_from", "{time", "names.0: .*time_from = '{time'"),
+        ("areas.ea.modes", ["8-bit yellow"], "areas.ea.modes.0: String should match"),
+        ("areas.ea.modes", [], "areas.ea.modes: Tuple should have at least 1"),
     ],
 )
 def test_a_fault_is_refused_with_file_and_field(path: str, value: object, said: str) -> None:
@@ -117,8 +188,8 @@ def test_what_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
 def test_a_site_file_adds_a_satellite(tmp_path: Path) -> None:
     (tmp_path / "gk.toml").write_text(edited("name", "gk"))
     (tmp_path / "notes.txt").write_text("not a satellite")
-    assert list(load_satellites(tmp_path)) == ["coms", "gk"]
-    assert list(load_satellites(tmp_path / "gk.toml")) == ["coms", "gk"]
+    assert list(load_satellites(tmp_path)) == [*shipped_satellites(), "gk"]
+    assert list(load_satellites(tmp_path / "gk.toml")) == [*shipped_satellites(), "gk"]
 
 
 def test_a_site_file_replaces_the_shipped_satellite_whole(tmp_path: Path) -> None:

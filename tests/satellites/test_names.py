@@ -100,3 +100,109 @@ def test_alternatives_in_a_pattern_match_whole_names_only() -> None:
     reader = NameReader([parse_satellite(SECOND, "mtsat2.toml")])
     for path in ("MTS210013123IR1.pgm.gz.bak", "old-MTS2_WV_x.pgm.gz"):
         assert reader.read(path) == Unnamed("unparsed", "no name grammar matches")
+
+
+PARTS = """
+name = "parts"
+title = "Parts"
+first_day = 2010-01-01
+last_day = 2010-12-31
+cadence_minutes = 60
+[channels.ir1]
+band = "ir"
+[areas.a]
+name = "A"
+rows = 8
+columns = 8
+reduce = [4, 4]
+[[names]]
+pattern = '(?P<month>[0-9]{6})/(?P<day>[0-9]{2})/ir1_(?P<clock>[0-9]{4})[.]png'
+time_from = "{month}{day}{clock}"
+area = "a"
+channel = "ir1"
+[[names]]
+pattern = 'hourly/(?P<date>[0-9]{8})-(?P<hour>[0-9]+)[.]png'
+time_from = "{date} {hour}:30"
+time = "%Y%m%d %H:%M"
+area = "a"
+channel = "ir1"
+[[names]]
+pattern = 'noon/(?P<date>[0-9]{8})?[.]png'
+time_from = "{date}1200"
+area = "a"
+channel = "ir1"
+[[names]]
+pattern = 'sample/(?P<channel>ir1)[.]png'
+time_from = "201007011200"
+area = "a"
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "when"),
+    [
+        ("archive/201002/28/ir1_2345.png", datetime(2010, 2, 28, 23, 45, tzinfo=UTC)),
+        ("hourly/20100301-7.png", datetime(2010, 3, 1, 7, 30, tzinfo=UTC)),
+        ("noon/20100301.png", datetime(2010, 3, 1, 12, tzinfo=UTC)),
+        ("sample/ir1.png", datetime(2010, 7, 1, 12, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_put_together_from_the_path_and_what_is_fixed(path: str, when: datetime) -> None:
+    found = NameReader([parse_satellite(PARTS, "parts.toml")]).read(path)
+    assert isinstance(found, Named), found
+    assert found.time == when
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("201002/30/ir1_2345.png", "impossible time '201002302345'"),
+        ("hourly/20100301-25.png", "impossible time '20100301 25:30'"),
+        ("noon/.png", "impossible time '1200'"),
+    ],
+)
+def test_a_time_that_cannot_be_is_told_as_it_was_put_together(path: str, reason: str) -> None:
+    found = NameReader([parse_satellite(PARTS, "parts.toml")]).read(path)
+    assert isinstance(found, Unnamed)
+    assert (found.kind, reason in found.reason) == ("unparsed", True), found.reason
+
+
+SHIPPED = {
+    "gk2a_ami_le1b_ir105_ea020lc_202107272220.srv.png": ("gk2a-ea", "ir105"),
+    "gk2a_ami_le1b_vi006_ea005lc_202107272220.png": ("gk2a-ea", "vi006"),
+    "201009/02/mtsat2_imgr_le1b_ir1_ea040ps_201009020730.png": ("mtsat2-ea", "ir1"),
+    "mtsat1r_jami_le1b_wv_ea040ps_201009020700.png": ("mtsat1r-ea", "ir3"),
+    "himawari8_ahi_le1b_ch13_ea020lc_202101010000.png": ("himawari8-ea", "ch13"),
+    "gms5_vissr_le1b_ir1_fd_199809190600.gif": ("gms5-fd", "ir1"),
+    "coms_mi_le1b_ir01_ea040ps_201103030800.png": ("coms-ea", "ir01"),
+}
+
+
+@pytest.mark.parametrize("path", SHIPPED)
+def test_names_of_all_satellites_are_told_apart(path: str) -> None:
+    found = NameReader(shipped_satellites().values()).read(path)
+    assert isinstance(found, Named), found
+    assert (found.source, found.channel) == SHIPPED[path]
+
+
+@pytest.mark.parametrize(
+    ("path", "satellite"),
+    [
+        *[(f"coms_mi_le1b_ir1_{area}_201708240545.png", "coms_newer") for area in ("a", "cf", "cn", "k", "lk")],
+        *[(f"coms_mi_le1b_{channel}_a_201708240545.png", "coms_newer") for channel in ("vis", "ir2", "swir", "wv")],
+        *[(f"gk2a_ami_le1b_ir105_{area}020ge_202107272220.png", "gk2a") for area in ("ela", "fd", "ko", "tp")],
+        ("himawari8_ahi_le1b_ch13_nwpn_202101010000.png", "himawari8"),
+    ],
+)
+def test_areas_of_unknown_size_are_counted_as_not_configured(path: str, satellite: str) -> None:
+    found = NameReader(shipped_satellites().values()).read(path)
+    assert isinstance(found, Unnamed)
+    assert found.kind == "unconfigured"
+    assert f"of {satellite} is not configured" in found.reason
+
+
+@pytest.mark.parametrize(
+    "path", ["gk2a_ami_le1b_ir105_ea020lc_202107272220.nc", "himawari8_ahi_le1b_ch13_nwpn_202101010000.bin.gz"]
+)
+def test_files_that_are_no_pictures_are_none_of_ours(path: str) -> None:
+    assert NameReader(shipped_satellites().values()).read(path) == Unnamed("unparsed", "no name grammar matches")

@@ -34,12 +34,16 @@ def full(satellite: Satellite) -> Satellite:
                     **satellite.areas["sea"].model_dump(),
                     "overlay_colour": (255, 255, 0),
                     "title_bar": {"font": "f", "text": "{channel} {time:%H}"},
+                    "learn_overlay": True,
+                    "modes": ["GIF", "8-bit PGM in gzip"],
+                    "full_disk": True,
                 }
             },
             "names": [
                 {"pattern": r"(?P<time>\d+)", "time": "%Y", "area": "sea", "channel": "ir", "channels": {"I": "ir"},
-                 "areas": {"s": "sea"}, "unverified": True},
+                 "areas": {"s": "sea"}, "unverified": True, "time_from": "{time}0"},
             ],
+            "unverified": True,
         }
     )  # fmt: skip
 
@@ -122,13 +126,20 @@ def test_adopting_again_changes_nothing_and_another_satellite_is_added(place: st
     Root(place).adopt({"tiny": satellite})
     Root(place).adopt({})
     assert root.objects.get(SETTINGS) == document
-    Root(place).adopt(shipped_satellites())
+    Root(place).adopt({"coms": shipped_satellites()["coms"]})
     again = Root(place)
     assert sorted(again.satellites) == ["coms", "tiny"]
     assert again.settings == PUBLISHED
     assert again.source("tiny").id == "tiny-sea"
     with pytest.raises(UsageError, match="sources: coms-ea, tiny-sea"):
         again.source("gk2a")
+
+
+def test_a_satellite_may_be_called_verified_later(place: str, satellite: Satellite) -> None:
+    root = init_root(place)
+    root.adopt({"tiny": satellite.model_copy(update={"unverified": True})})
+    Root(place).adopt({"tiny": satellite})
+    assert Root(place).satellites == {"tiny": satellite}
 
 
 def with_area(satellite: Satellite, **changes: Any) -> dict[str, Area]:

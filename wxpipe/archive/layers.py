@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from wxpipe.archive.drawing import draws, learn, part
 from wxpipe.archive.inventory import RawFile
-from wxpipe.archive.overlay import learn_layer, separate
 from wxpipe.archive.picture import Bytes, PictureReader
 from wxpipe.errors import NotFoundError, Quarantine
 from wxpipe.store.frames import FrameStore
@@ -26,15 +26,15 @@ def register_layers(frames: FrameStore, archive: Objects, files: Sequence[RawFil
     known already, at least two different pictures: a damaged or foreign picture in the sample cannot make one.
     """
     area = frames.source.area
-    if area.overlay_colour is None:
+    if not draws(area):
         return []
     unexplained = [rgb for rgb in _sample(frames, archive, files) if not _explained(frames, rgb)]
     registered = []
     witnesses = WITNESSES if frames.layer_ids() else 1
     for rows in sorted({rgb.shape[0] for rgb in unexplained}):
         sample = [rgb for rgb in unexplained if rgb.shape[0] == rows]
-        layer = learn_layer(sample, area.title_rows, area.overlay_colour)
-        exact = sum(separate(rgb, layer, area.title_rows, area.overlay_colour)[1] == 0 for rgb in sample)
+        layer = learn(sample, area)
+        exact = sum(part(rgb, layer, area)[1] == 0 for rgb in sample)
         if layer.any() and exact >= max(witnesses, len(sample) / 2):
             full = np.zeros((area.rows, area.columns), np.bool_)
             full[:rows] = layer
@@ -44,10 +44,7 @@ def register_layers(frames: FrameStore, archive: Objects, files: Sequence[RawFil
 
 def _explained(frames: FrameStore, rgb: Bytes) -> bool:
     area = frames.source.area
-    colour = area.overlay_colour or (255, 255, 255)
-    return any(
-        separate(rgb, layer[: rgb.shape[0]], area.title_rows, colour)[1] == 0 for layer in frames.layers().values()
-    )
+    return any(part(rgb, layer[: rgb.shape[0]], area)[1] == 0 for layer in frames.layers().values())
 
 
 def _sample(frames: FrameStore, archive: Objects, files: Sequence[RawFile]) -> Iterable[Bytes]:

@@ -9,8 +9,9 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from wxpipe.archive.overlay import FillStencil, build_stencil, fill, luminance, separate
-from wxpipe.archive.png import decode_png
+from wxpipe.archive.decode import decode
+from wxpipe.archive.drawing import part
+from wxpipe.archive.overlay import FillStencil, build_stencil, fill, luminance
 from wxpipe.archive.quality import constant, dead_rows
 from wxpipe.archive.reduction import block_mean
 from wxpipe.archive.title import load_font, read_title
@@ -70,12 +71,7 @@ class PictureReader:
         Raises:
             Quarantine: it cannot be decoded, or has the wrong size or mode.
         """
-        rgb = decode_png(data, path)
-        rows, columns = rgb.shape[:2]
-        if rows not in self.area.heights or columns != self.area.columns:
-            heights = " or ".join(map(str, self.area.heights))
-            raise Quarantine(path, "wrong size", f"{heights} x {self.area.columns} pixels", f"{rows} x {columns}")
-        return rgb
+        return decode(data, path, self.area)
 
     def read(self, data: bytes, path: str, channel: str, time: datetime) -> SoundPicture:
         """Makes a picture of a file's bytes.
@@ -97,19 +93,26 @@ class PictureReader:
         if fault is not None:
             raise Quarantine(path, "constant", "a picture with contrast", "one value everywhere")
         doubts += self._check_title(rgb, path, channel, time)
-        if dead_rows(grey, self.area.title_rows) is not None:
+        if self._dead_rows(grey):
             doubts.append(
                 Doubt("dead rows", "a new line in every row", "rows of one value, or that repeat the row above")
             )
         reduced = block_mean(self._full_height(grey), self.area.crop_rows, self.area.reduce)
         return SoundPicture(grey, reduced, layer, tuple(doubts))
 
+    def _dead_rows(self, grey: Bytes) -> bool:
+        """Whether lines were lost; of a full disk only a square within it is looked at, since space is even."""
+        if not self.area.full_disk:
+            return dead_rows(grey, self.area.title_rows) is not None
+        rows, columns = grey.shape[0] // 6, grey.shape[1] // 6
+        return dead_rows(grey[rows:-rows, columns:-columns], 0) is not None
+
     def _separate(self, rgb: Bytes, path: str) -> tuple[Bytes, int, list[Doubt]]:
         """Grey values and the layer that explains every pixel, or the luminance and a doubt."""
         best = rgb.shape[0] * rgb.shape[1]
         for number in sorted(self._layers, key=lambda n: n != self._last):  # layers hardly ever change: last one first
             layer = self._layers[number][: rgb.shape[0]]
-            grey, mismatches = separate(rgb, layer, self.area.title_rows, self._colour)
+            grey, mismatches = part(rgb, layer, self.area)
             if not mismatches:
                 self._last = number
                 return grey, number, []
@@ -118,10 +121,6 @@ class PictureReader:
             raise Quarantine(path, "foreign picture", "grey under the known overlay", f"{best} other pixels")
         doubt = Doubt("unknown overlay", "a registered overlay layer", f"{best} pixels that no layer explains")
         return luminance(rgb), UNKNOWN_LAYER, [doubt]
-
-    @property
-    def _colour(self) -> tuple[int, int, int]:
-        return self.area.overlay_colour or (255, 255, 255)
 
     def _check_title(self, rgb: Bytes, path: str, channel: str, time: datetime) -> list[Doubt]:
         """The title bar must say what the name says.

@@ -20,6 +20,7 @@ Bytes = NDArray[np.uint8]
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 EXPECTED_MODE = "8-bit RGB"
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
+_LANES = {"grey": 1, "RGB": 3, "palette": 1, "grey with alpha": 2, "RGBA": 4}
 _LARGEST_RATIO = 1032  # what deflate can at best expand to; a header that claims more than this is lying
 
 
@@ -40,7 +41,7 @@ def png_size_mode(data: bytes, path: str) -> Header:
     _check_signature(data, path)
     kind, content, _ = _chunk(data, len(SIGNATURE), 0, path)
     if kind != b"IHDR" or len(content) != 13:
-        raise Quarantine(path, "corrupt", "IHDR of 13 bytes first", f"{_printable(kind)} of {len(content)}")
+        raise Quarantine(path, "corrupt", "IHDR of 13 bytes first", f"{printable(kind)} of {len(content)}")
     columns, rows, depth, colour, compression, filtering, interlace = struct.unpack(">IIBBBBB", content)
     if not (0 < rows < 2**31 and 0 < columns < 2**31) or compression or filtering or interlace > 1:
         raise Quarantine(path, "corrupt", "a legal IHDR", content.hex())
@@ -83,10 +84,19 @@ def _check_signature(data: bytes, path: str) -> None:
         return
     if SIGNATURE.startswith(data):
         raise Quarantine(path, "truncated", "a PNG file", f"{len(data)} bytes of its signature")
-    raise Quarantine(path, "not a picture", "a PNG file", f"{_printable(data[:24])!r}")
+    raise Quarantine(path, "not a picture", "a PNG file", f"{printable(data[:24])!r}")
 
 
-def _printable(data: bytes) -> str:
+def check_png(data: bytes, path: str) -> None:
+    """Checks a PNG of any mode that is not interlaced: its chunks up to IEND, and that the stream is whole and sound.
+
+    Raises:
+        Quarantine: as `decode_png`.
+    """
+    _inflate(_image_data(data, path), png_size_mode(data, path), path)
+
+
+def printable(data: bytes) -> str:
     """The first line of `data`, what is no plain character shown as a dot."""
     line = data.lstrip().split(b"\n")[0].rstrip()
     return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in line)
@@ -99,7 +109,7 @@ def _chunk(data: bytes, start: int, seen: int, path: str) -> tuple[bytes, bytes,
         raise Quarantine(path, "truncated", "chunks up to IEND", found)
     size, kind = struct.unpack_from(">I4s", data, start)
     if size >= 2**31 or not kind.isalpha():
-        found = f"{_printable(kind)!r} of {size} bytes at byte {start}"
+        found = f"{printable(kind)!r} of {size} bytes at byte {start}"
         raise Quarantine(path, "corrupt", "a chunk's length and type", found)
     end = start + 8 + size
     if end + 4 > len(data):
@@ -141,8 +151,8 @@ def _image_data(data: bytes, path: str) -> bytes:
 
 
 def _inflate(stream: bytes, header: Header, path: str) -> Bytes:
-    """Inflate to (row, 1 + 3 * column) uint8: each row's filter type, then its filtered bytes."""
-    width = 1 + 3 * header.columns
+    """Inflate to (row, 1 + bytes) uint8: each row's filter type, then its filtered bytes, 3 a column of 8-bit RGB."""
+    width = 1 + _row_bytes(header)
     size = header.rows * width
     expected = f"{size} bytes for {header.rows} x {header.columns} pixels"
     if size > _LARGEST_RATIO * len(stream):
@@ -155,6 +165,11 @@ def _inflate(stream: bytes, header: Header, path: str) -> Bytes:
     if inflated != size:
         raise Quarantine(path, "corrupt", expected, f"{inflated}")
     return filtered.reshape(header.rows, width)
+
+
+def _row_bytes(header: Header) -> int:
+    depth, _, colour = header.mode.partition("-bit ")
+    return (int(depth) * _LANES[colour] * header.columns + 7) // 8
 
 
 @kernel

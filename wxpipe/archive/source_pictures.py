@@ -1,4 +1,7 @@
-"""Stored pictures as their files had them: grey values and layer put together again, bit for bit."""
+"""Stored pictures as their files had them: grey values and layer put together again, bit for bit.
+
+That is: the pixels that `decode` gives of the file, for areas that are drawn on in one colour, or not at all.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def source_picture(
         picture: what the store has of it, where the caller has read that already.
 
     Raises:
-        NotFoundError: no picture is stored, or its overlay was not known, so that its colours are lost.
+        NotFoundError: no picture is stored, or its overlay was not known or of many colours, so that they are lost.
     """
     if picture is None:
         picture = frames.picture(slot, channel)
@@ -29,6 +32,10 @@ def source_picture(
             f"{frames.source.id} {channel} slot {slot}: stored without its overlay, which no registered layer explains"
         )
     area = frames.source.area
+    if area.learn_overlay:
+        raise NotFoundError(
+            f"{frames.source.id} {channel} slot {slot}: its overlay is of many colours, and they are not kept"
+        )
     if number == NO_LAYER:
         return restore(picture, np.zeros(picture.shape, np.bool_), area.title_rows, area.overlay_colour or (255,) * 3)
     layer = _layer(frames, number)[: picture.shape[0]]

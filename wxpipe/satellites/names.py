@@ -67,7 +67,7 @@ def _named(satellite: Satellite, grammar: NameGrammar, groups: dict[str, str | N
     if channel not in satellite.channels:
         known = ", ".join(satellite.channels)
         return Unnamed("unparsed", f"unknown channel {channel!r} of {satellite.name}; known: {known}")
-    spelled = groups.get("time") or ""
+    spelled = grammar.time_from.format_map({name: text or "" for name, text in groups.items()})
     try:
         when = datetime.strptime(spelled, grammar.time).replace(tzinfo=UTC)
     except ValueError:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from typing import Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from wxpipe.config import Strict
+from wxpipe.config import Grown, Strict
 from wxpipe.satellites.slots import SlotAxis
 
 Band = Literal["ir", "ir2", "swir", "wv", "vis", "other"]
 """The names that all satellites share; a channel without a counterpart is ``other``."""
+
+Mode = Annotated[
+    str,
+    Field(
+        pattern=r"^((8|16)-bit (grey|RGB|grey with alpha|RGBA|PGM)|(1|2|4|8)-bit palette|(1|2|4)-bit grey|GIF)"
+        r"( in gzip)?$"
+    ),
+]
+"""How a file may hold its pixels: bits and kind of a PNG, ``GIF``, or bits of a PGM; and whether gzip is around it."""
 
 
 class Channel(Strict):
@@ -43,8 +53,10 @@ class TitleBar(Strict):
     text: str = Field(description="Expected beginning; fields {channel} (its label) and {time:%Y...}.")
 
 
-class Area(Strict):
+class Area(Grown):
     """The part of the Earth that a picture shows, and the shape of its pictures."""
+
+    gained: ClassVar[frozenset[str]] = frozenset({"learn_overlay", "modes", "full_disk"})
 
     name: str
     rows: int = Field(gt=0, description="Height of the largest picture, in pixels.")
@@ -56,6 +68,13 @@ class Area(Strict):
     overlay_colour: tuple[int, int, int] | None = Field(
         default=None, description="Colour of the lines drawn on the picture; none: nothing is drawn."
     )
+    learn_overlay: bool = Field(
+        default=False,
+        description="Lines and logos of any colour are drawn, and found from pictures: what hides the Earth is "
+        "filled, lines of overlay_colour that let it shine through are taken off. The file's colours are not kept.",
+    )
+    modes: tuple[Mode, ...] = Field(default=("8-bit RGB",), min_length=1, description="What its files may hold.")
+    full_disk: bool = Field(default=False, description="The whole Earth, centred: space is seen in the corners.")
     title_bar: TitleBar | None = None
 
     @model_validator(mode="after")
@@ -85,15 +104,21 @@ class Area(Strict):
         return (self.rows, *self.other_rows)
 
 
-class NameGrammar(Strict):
+class NameGrammar(Grown):
     """How file names spell channel, area and time.
 
     ``pattern`` is a regular expression for the end of the path, from a folder boundary on, with the named
     groups ``channel``, ``area`` and ``time``; a group that is left out is fixed by the field of its name.
+    A time that is spelled in several places, folders too, or not at all, is put together by ``time_from``.
     """
 
+    gained: ClassVar[frozenset[str]] = frozenset({"time_from"})
+
     pattern: str
-    time: str = Field(default="%Y%m%d%H%M", description="strptime format of the time group.")
+    time: str = Field(default="%Y%m%d%H%M", description="strptime format of the time group, or of time_from.")
+    time_from: str = Field(
+        default="{time}", description="The time out of groups of the pattern and fixed text, e.g. {day}{hour}00."
+    )
     area: str = Field(default="", description="Area, where the pattern has no group for it.")
     channel: str = Field(default="", description="Channel, where the pattern has no group for it.")
     channels: dict[str, str] = Field(default_factory=dict, description="Spellings of channels: name in file = channel.")
@@ -104,12 +129,22 @@ class NameGrammar(Strict):
     @classmethod
     def _readable(cls, pattern: str) -> str:
         try:
-            groups = re.compile(f"(?:{pattern})").groupindex
+            re.compile(f"(?:{pattern})")
         except re.error as error:
             raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-        if "time" not in groups:
-            raise ValueError(f"{pattern!r} has no group (?P<time>...), and a picture needs a time")
         return pattern
+
+    @model_validator(mode="after")
+    def _timed(self) -> Self:
+        groups = re.compile(f"(?:{self.pattern})").groupindex
+        try:
+            wanted = [field for _, field, _, _ in string.Formatter().parse(self.time_from) if field is not None]
+        except ValueError as error:
+            raise ValueError(f"time_from = {self.time_from!r}: {error}") from error
+        for name in wanted:
+            if name not in groups:
+                raise ValueError(f"{self.pattern!r} has no group (?P<{name}>...), and a picture needs a time")
+        return self
 
 
 class ClipWindow(Strict):
@@ -119,8 +154,10 @@ class ClipWindow(Strict):
     hours: int = Field(default=6, gt=0)
 
 
-class Satellite(Strict):
+class Satellite(Grown):
     """One satellite: everything that ingest and search need to know of it, and no code."""
+
+    gained: ClassVar[frozenset[str]] = frozenset({"unverified"})
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_]*$")
     title: str
@@ -133,6 +170,7 @@ class Satellite(Strict):
     areas: dict[str, Area]
     names: tuple[NameGrammar, ...]
     clip: ClipWindow | None = Field(default=None, description="Absent: frames only, too slow for clips.")
+    unverified: bool = Field(default=False, description="Not yet checked against real files; comments say what.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -19,10 +19,12 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
+from wxpipe.archive.decode import decode
+from wxpipe.archive.drawing import draws, learn
 from wxpipe.archive.layers import SAMPLE
-from wxpipe.archive.overlay import layer_digest, learn_layer, luminance
+from wxpipe.archive.overlay import layer_digest, luminance
 from wxpipe.archive.picture import PictureReader
-from wxpipe.archive.png import SIGNATURE, decode_png, png_size_mode
+from wxpipe.archive.png import EXPECTED_MODE, SIGNATURE, decode_png, png_size_mode
 from wxpipe.errors import NotFoundError, Quarantine, UsageError
 from wxpipe.satellites.catalog import Source, find_source
 from wxpipe.satellites.names import Named, NameReader
@@ -223,7 +225,7 @@ class FolderCounter:
 
     def _count(self, folder: PictureFolder, file: PictureFile) -> Counted:
         if self.spec.layout == "reference":
-            rgb = _decode(file)
+            rgb = _decode(file, folder.source)
             cdf = grid_cdf_reference(rgb, self.spec)
             return Counted(cdf, cell_sizes(self.spec, rgb.shape[0], rgb.shape[1], 0))
         if folder.source is None:
@@ -248,7 +250,7 @@ class FolderCounter:
         """The layers that the source's folders show, by id, each from a sample; samples are kept, to be counted."""
         area = source.area
         layers: dict[str, npt.NDArray[np.bool_]] = {}
-        if area.overlay_colour is None:
+        if not draws(area):
             return {}
         for folder in self._folders:
             if folder.source is None or folder.source.id != source.id:
@@ -257,7 +259,7 @@ class FolderCounter:
             for rows in sorted({rgb.shape[0] for rgb in sample}):
                 layer = np.zeros((area.rows, area.columns), np.bool_)
                 same = [rgb for rgb in sample if rgb.shape[0] == rows]
-                layer[:rows] = learn_layer(same, area.title_rows, area.overlay_colour)
+                layer[:rows] = learn(same, area)
                 layers.setdefault(layer_digest(layer), layer)
         return dict(enumerate(layers.values(), start=1))
 
@@ -272,9 +274,11 @@ class FolderCounter:
         return [self._sampled[file.id] for file in chosen]
 
 
-def _decode(file: PictureFile) -> Bytes:
-    """Pixels (y, x, 3) of an 8-bit RGB or grey PNG."""
+def _decode(file: PictureFile, source: Source | None = None) -> Bytes:
+    """Pixels (y, x, 3) of an 8-bit RGB or grey PNG, or of what a source's area allows instead."""
     data, path = file.read(), str(file.path)
+    if source is not None and source.area.modes != (EXPECTED_MODE,):
+        return decode(data, path, source.area)
     if data.startswith(SIGNATURE) and png_size_mode(data, path).mode == _GREY_MODE:
         try:
             grey: Bytes = imagecodecs.png_decode(data)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import zarr
 
 SETTINGS = "wxpipe.toml"
-FREE_FIELDS = frozenset({"title", "imagery", "names", "last_day"})
+FREE_FIELDS = frozenset({"title", "imagery", "names", "last_day", "unverified"})
 """Fields of a satellite that may change under a root: they say how files are found, not what the data is."""
 
 
