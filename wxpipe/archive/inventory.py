@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -95,11 +96,9 @@ def scan_archive(
     vanished = changed = 0
     for key in sorted({*months, *_known_months(root)}):
         rows = months.get(key, [])
-        before = read_month(root, *key)
-        there = {row.path for row in rows}
-        gone = [_vanished(row) for row in before if row.path not in there]
+        gone = _gone(read_table(root, *key), rows)
         vanished += len(gone)
-        table = _table(sorted([*rows, *gone]))
+        table = _table(sorted([*rows, *gone], key=attrgetter("slot", "channel", "path")))
         changed += _write_if_changed(root, f"inventory/{key[0]}/{key[1]}.parquet", table)
     _write_if_changed(root, UNPARSED, pa.Table.from_pylist(sorted(unnamed, key=lambda r: r["path"]), UNPARSED_SCHEMA))
     by_source: dict[str, int] = {}
@@ -142,10 +141,10 @@ def _list(archive: Objects, reader: NameReader, progress: Callable[[int], None])
         named = reader.read(info.key)
         if not isinstance(named, Named):
             listing.nameless(info, named.kind, named.reason)
-        elif _spelled(info.key) != info.key:
+        elif not info.key.isascii() and _spelled(info.key) != info.key:
             listing.nameless(info, "unparsed", "the path is not UTF-8")
         else:
-            listing.months.setdefault((named.source, _month(reader, named)), []).append(_raw(info, named))
+            listing.months.setdefault((named.source, _month(reader, named.source, named.slot)), []).append(_raw(info, named))
     progress(listing.listed)
     return listing
 
@@ -155,12 +154,20 @@ def _spelled(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _month(reader: NameReader, named: Named) -> str:
-    return f"{reader.axis(named.source).day(named.slot):%Y-%m}"
+@lru_cache(maxsize=4096)
+def _month(reader: NameReader, source: str, slot: int) -> str:
+    return f"{reader.axis(source).day(slot):%Y-%m}"
 
 
 def _raw(info: ObjectInfo, named: Named) -> RawFile:
     return RawFile(named.slot, named.channel, info.key, info.size, info.version, named.time)
+
+
+def _gone(before: pa.Table, rows: Iterable[RawFile]) -> list[RawFile]:
+    """What was recorded of a month and is not listed now, as vanished."""
+    there = {row.path for row in rows}
+    lost = [path not in there for path in before["path"].to_pylist()]
+    return [_vanished(row) for row in _rows(before.filter(pa.array(lost, pa.bool_())))] if any(lost) else []
 
 
 def _vanished(row: RawFile) -> RawFile:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from wxpipe.satellites.satellite import NameGrammar, Satellite
@@ -40,7 +41,7 @@ class NameReader:
         satellites = list(satellites)
         self._axes = {f"{s.name}-{area}": s.axis for s in satellites for area in s.areas}
         self._grammars = [
-            (satellite, grammar, re.compile(rf"(?:^|/)(?:{grammar.pattern})\Z"))
+            (satellite, grammar, re.compile(rf"(?:{grammar.pattern})\Z").match)
             for satellite in satellites
             for grammar in satellite.names
         ]
@@ -50,11 +51,37 @@ class NameReader:
 
     def read(self, path: str) -> Named | Unnamed:
         """Reads one path, relative to the archive, with forward slashes."""
-        for satellite, grammar, pattern in self._grammars:
-            match = pattern.search(path)
-            if match is not None:
-                return _named(satellite, grammar, match.groupdict())
+        starts = _starts(path)
+        for satellite, grammar, match in self._grammars:
+            for start in starts:
+                found = match(path, start)
+                if found is not None:
+                    return _named(satellite, grammar, found.groupdict())
         return Unnamed("unparsed", NO_GRAMMAR)
+
+
+def _starts(path: str) -> list[int]:
+    """Where a pattern may begin: at the path's beginning, and after each folder."""
+    starts, slash = [0], path.find("/")
+    while slash >= 0:
+        starts.append(slash + 1)
+        slash = path.find("/", slash + 1)
+    return starts
+
+
+@lru_cache(maxsize=4096)
+def _time(spelled: str, form: str) -> datetime:
+    """The time (UTC) that a name spells; remembered, for all channels of a frame spell the same.
+
+    Raises:
+        ValueError: no time, or none that can be.
+    """
+    return datetime.strptime(spelled, form).replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=4096)
+def _slot(axis: SlotAxis, when: datetime) -> int:
+    return axis.slot(when)
 
 
 def _named(satellite: Satellite, grammar: NameGrammar, groups: dict[str, str | None]) -> Named | Unnamed:
@@ -69,11 +96,11 @@ def _named(satellite: Satellite, grammar: NameGrammar, groups: dict[str, str | N
         return Unnamed("unparsed", f"unknown channel {channel!r} of {satellite.name}; known: {known}")
     spelled = grammar.time_from.format_map({name: text or "" for name, text in groups.items()})
     try:
-        when = datetime.strptime(spelled, grammar.time).replace(tzinfo=UTC)
+        when = _time(spelled, grammar.time)
     except ValueError:
         return Unnamed("unparsed", f"impossible time {spelled!r}; expected {grammar.time}")
     try:
-        slot = satellite.axis.slot(when)
+        slot = _slot(satellite.axis, when)
     except ValueError as error:
         return Unnamed("unparsed", f"time outside the life span of {satellite.name}: {error}")
     return Named(f"{satellite.name}-{area}", channel, when, slot)
