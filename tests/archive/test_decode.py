@@ -100,8 +100,8 @@ MODES: dict[str, tuple[str, bytes, Bytes]] = {
     "pgm": ("8-bit PGM", pgm(GREY, 255), thrice(GREY)),
     "narrow pgm": ("8-bit PGM", pgm(GREY % 16, 15), thrice((GREY % 16) * 17)),
     "deep pgm": ("16-bit PGM", pgm(DEEP, 65535), thrice(to_8_bits(DEEP, 65535))),
-    "pgm in gzip": ("8-bit PGM in gzip", gzip.compress(pgm(GREY, 255)), thrice(GREY)),
-    "png in gzip": ("8-bit RGB in gzip", gzip.compress(imagecodecs.png_encode(RGB)), RGB),
+    "pgm in gzip": ("8-bit PGM in gzip", gzip.compress(pgm(GREY, 255), mtime=0), thrice(GREY)),
+    "png in gzip": ("8-bit RGB in gzip", gzip.compress(imagecodecs.png_encode(RGB), mtime=0), RGB),
 }  # fmt: skip
 
 
@@ -194,9 +194,9 @@ GIF_FRAME = b"," + bytes(4) + bytes([COLUMNS, 0, ROWS, 0, 0])
         (b"P5 seven 5 255 " + bytes(1035), "corrupt", "seven"),
         (b"P5 99999 99999 255 " + bytes(35), "truncated", "35"),
         (pgm(GREY[:4], 255), "wrong size", "4 x 7"),
-        (gzip.compress(gzip.compress(pgm(GREY, 255))), "not a picture", "another gzip"),
-        (gzip.compress(b"<html>"), "not a picture", "<html>"),
-        (gzip.compress(bytes(10**7)), "corrupt", "more"),
+        (gzip.compress(gzip.compress(pgm(GREY, 255), mtime=0), mtime=0), "not a picture", "another gzip"),
+        (gzip.compress(b"<html>", mtime=0), "not a picture", "<html>"),
+        (gzip.compress(bytes(10**7), mtime=0), "corrupt", "more"),
         (imagecodecs.png_encode(np.zeros((9, 9), np.uint8)), "wrong size", "9 x 9"),
     ],
 )

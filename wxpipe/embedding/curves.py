@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wxpipe.embedding.train_stage import model_folder
+from wxpipe.embedding.train_stage import HISTORY, model_folder
 from wxpipe.errors import NotFoundError
 from wxpipe.store.root import Root
-
-if TYPE_CHECKING:
-    from wxpipe.embedding.training import TrainingHistory
-
-HISTORY = "history.json"
-
-
-def history_bytes(history: TrainingHistory) -> bytes:
-    """A history as JSON: the epochs (0 is before training), the one that was kept, and whether it stopped early."""
-    return json.dumps(asdict(history), indent=1).encode()
 
 
 def read_history(root: Root, model: str) -> dict[str, Any]:

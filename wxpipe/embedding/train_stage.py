@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,6 +32,8 @@ WIDTH = 128
 """Numbers of a frame's vector, as published; channels share them evenly."""
 UNTRAINED = "untrained-projection"
 TRAINED = "channel-linear"
+HISTORY = "history.json"
+"""Beside a trained model: its losses by epoch (0 is before training), which was kept, and whether it stopped early."""
 FEWEST_TRIPLES = 100
 """Triples of the training split below which there is too little to learn from."""
 
@@ -128,7 +131,6 @@ def _encoder(card: ModelCard) -> ChannelLinear:
 
 
 def _trained(root: Root, source: Source, table: pa.Table, counts: dict[str, int], context: Context) -> dict[str, bytes]:
-    from wxpipe.embedding.curves import HISTORY, history_bytes
     from wxpipe.embedding.models import save_model
     from wxpipe.embedding.training import TrainingSettings, train
 
@@ -147,7 +149,7 @@ def _trained(root: Root, source: Source, table: pa.Table, counts: dict[str, int]
     card = _signed(
         root, source.id, card, settings, history, counts, _test_loss(encoder, pictures, of_split["test"], settings)
     )
-    return {**save_model(encoder, card), HISTORY: history_bytes(history)}
+    return {**save_model(encoder, card), HISTORY: json.dumps(asdict(history), indent=1).encode()}
 
 
 def _signed(
