@@ -16,6 +16,7 @@ from statistics import median
 import numpy as np
 import pytest
 
+from tests.benchmarks.names import Listed, make_names
 from wxpipe.archive.analysis import (
     SMALL,
     Columns,
@@ -34,6 +35,7 @@ from wxpipe.archive.analysis_listing import GROUPS, OTHER, Listing, list_invento
 from wxpipe.archive.analysis_page import page
 from wxpipe.archive.analysis_plots import LIGHT, PLOTS, VARIABLES, Palette, svg
 from wxpipe.archive.analysis_words import bytes_text, percent, remarks, stands_out
+from wxpipe.archive.synthetic import satellite_toml
 from wxpipe.errors import RefusedError
 from wxpipe.pipeline.backfill import Job, scan
 from wxpipe.satellites.catalog import Source, parse_satellite, shipped_satellites
@@ -373,8 +375,6 @@ def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_root_tells_the_same_as_its_archive(archive: Path, listing: Listing, tmp_path: Path) -> None:
-    from wxpipe.archive.synthetic import satellite_toml
-
     site = tmp_path / "mt.toml"
     site.write_bytes(satellite_toml(MTSAT))
     assert scan(Job(str(tmp_path / "root"), str(archive), str(site))).state == "done"
@@ -383,6 +383,11 @@ def test_a_root_tells_the_same_as_its_archive(archive: Path, listing: Listing, t
     assert sorted_columns(told.columns["mt-ea"][1]) == sorted_columns(listing.columns["mt-ea"][1])
     assert told.listed == listing.listed
     assert {key: group.files for key, group in told.groups.items()} == {k: g.files for k, g in listing.groups.items()}
+
+
+def test_the_benchmark_reads_what_it_makes() -> None:
+    listing = list_names(Listed(make_names(42)), shipped_satellites(), ignore_progress)
+    assert {name: len(columns.slots) for name, (_, columns) in listing.columns.items()} == {"coms-ea": 42}
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

@@ -308,12 +308,12 @@ def coverage_by_day(figures: Figures) -> Floats:
     return share_of(figures.frames, figures.scheduled, groups, figures.days)
 
 
-def coverage_by_hour(figures: Figures) -> Floats:
-    """(day, 24) of the span, the share of scheduled slots that have a frame."""
+def coverage_by_hour(figures: Figures, parts: int = 24) -> Floats:
+    """(day, part) of the span, the share of scheduled slots that have a frame; a day has so many equal parts."""
     per_day = figures.satellite.axis.slots_per_day
     day, slot = np.divmod(np.arange(len(figures.counts)), per_day)
-    groups = day * 24 + slot * 24 // per_day
-    return share_of(figures.frames, figures.scheduled, groups, figures.days * 24).reshape(-1, 24)
+    groups = day * parts + slot * parts // per_day
+    return share_of(figures.frames, figures.scheduled, groups, figures.days * parts).reshape(-1, parts)
 
 
 def daily(figures: Figures, mask: Mask) -> Ints:

@@ -151,7 +151,7 @@ def _capacity(every: Sequence[Figures]) -> list[str]:
         "<h2>What a store of it would take</h2>",
         _table(head, [[_text(name), *_estimate(capacity)] for name, capacity in capacities]),
         f'<p class="soft">Estimated from the counts above and the sizes in the satellites\' TOML: '
-        f"{PICTURE_BYTES_A_PIXEL} bytes a pixel as kept (measured on COMS: about 1.1 MB a picture), reduced pictures "
+        f"{PICTURE_BYTES_A_PIXEL} bytes a pixel as kept (measured on COMS: 0.98 MB a picture), reduced pictures "
         f"raw, one grid CDF packed {CDF_RATIO} times, vectors of frames and clips twice (Parquet and Lance). Core-"
         f"hours at {INGEST_SECONDS} s a picture of 1300 x 1500 for ingest, {HISTOGRAM_SECONDS} for histograms and "
         f"{EMBED_SECONDS} for embedding, on one core; reading from a slow archive is not in them.</p>",

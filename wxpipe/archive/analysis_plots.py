@@ -34,6 +34,8 @@ mdates: Any = dates  # has no types
 
 SHORT_DAYS = 400
 """Up to so many days are shown by day and hour; longer archives by year, month and day of the year."""
+FEW_DAYS = 14
+"""Up to so many days every slot is a cell of its own, and not every hour."""
 BARS = 14
 """Most intervals that have a bar of their own."""
 WIDTH = 9.6
@@ -87,7 +89,9 @@ def _days_by_hours(figures: Figures, palette: Palette) -> Figure:
     figure, axes = _axes(palette, 3.0)
     start = float(mdates.date2num(figures.first_day))
     extent = (start, start + figures.days, 24, 0)
-    _heat(axes, coverage_by_hour(figures).T, extent)
+    per_day = figures.satellite.axis.slots_per_day
+    parts = per_day if figures.days <= FEW_DAYS else min(24, per_day)
+    _heat(axes, coverage_by_hour(figures, parts).T, extent)
     for damage in figures.sizes.damages:
         first, last = mdates.date2num(damage.first), mdates.date2num(damage.last) + 1
         axes.plot([first, last], [24, 24], color=palette.alarm, linewidth=5, solid_capstyle="butt", clip_on=False)
@@ -107,7 +111,7 @@ def _years(figures: Figures, palette: Palette) -> Figure:
         if not np.isnan(share):
             # dark letters on pale cells, white on the strong ones: the cells are the same in both themes
             colour = "#ffffff" if share < 0.25 or share == 1 else "#17212b"
-            upper.text(column + 0.5, row + 0.5, percent(share).replace(" %", ""), color=colour, ha="center",
+            upper.text(column + 0.5, row + 0.5, _number(share), color=colour, ha="center",
                        va="center", fontsize=8)  # fmt: skip
     upper.set_xticks(np.arange(12) + 0.5, MONTHS)
     upper.set_title("by month, per cent", color=palette.soft, fontsize=9, loc="left")
@@ -313,6 +317,11 @@ def _coverage_legend(figure: Figure, palette: Palette, damaged: bool = False) ->
         handles.append(Line2D([], [], color=palette.alarm, linewidth=5, label="days of small files"))
     figure.legend(handles=handles, loc="outside upper left", ncols=6, frameon=False, fontsize=8.5,
                   labelcolor=palette.ink, handlelength=1.0, columnspacing=1.2)  # fmt: skip
+
+
+def _number(share: float) -> str:
+    """Per cent in a cell."""
+    return "<1" if 0 < share < 0.005 else percent(share).removesuffix(" %")
 
 
 def _minutes(minutes: int) -> str:

@@ -82,7 +82,7 @@ def _length(hours: float) -> str:
 
 def _hole(figures: Figures, hole: Hole) -> str:
     ends = f"{_when(figures, hole.before)} to {_when(figures, hole.after)}"
-    return f"{ends} ({_length(hours_between(figures, hole))}, {hole.missed:,} scheduled frames)"
+    return f"{ends} ({_length(hours_between(figures, hole))}, {_count(hole.missed, 'scheduled frame')})"
 
 
 def _coverage(figures: Figures) -> Remark:
@@ -97,7 +97,7 @@ def _coverage(figures: Figures) -> Remark:
         plain.append(f"The longest time without a frame: {_hole(figures, figures.holes[0])}.")
     rest = len(figures.holes) - len(long)
     if rest:
-        plain.append(f"{_count(rest, 'shorter gap')} between frames.")
+        plain.append(f"{_count(rest, 'gap')} of less than {LONG_HOURS:.0f} h between frames.")
     share = f"{percent(figures.coverage)} of the {int(figures.scheduled.sum()):,} scheduled slots have a frame."
     (out if figures.coverage < FEW_FRAMES else plain).append(share)
     return Remark(normal, tuple(out), tuple(plain))

@@ -144,8 +144,8 @@ def _list(archive: Objects, reader: NameReader, progress: Callable[[int], None])
         elif not info.key.isascii() and _spelled(info.key) != info.key:
             listing.nameless(info, "unparsed", "the path is not UTF-8")
         else:
-            key = named.source, _month(reader, named.source, named.slot)
-            listing.months.setdefault(key, []).append(_raw(info, named))
+            month = _month(reader, named.source, named.slot)
+            listing.months.setdefault((named.source, month), []).append(_raw(info, named))
     progress(listing.listed)
     return listing
 

@@ -100,6 +100,7 @@ def _report(listing: Listing, folder: Path) -> None:
 
 def _show(listing: Listing, every: list[Figures]) -> None:
     """The table on the terminal, what stands out, and the estimate in a line; the page has the rest."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
@@ -107,9 +108,8 @@ def _show(listing: Listing, every: list[Figures]) -> None:
     from wxpipe.archive.analysis_words import bytes_text, percent, stands_out
 
     console = Console(stderr=True)
-    table = Table("source", "first day", "last day", "files", "bytes", "frames", "coverage", "clips", "of windows")
-    for column in table.columns:
-        column.no_wrap = True
+    names = ("source", "first day", "last day", "files", "bytes", "frames", "of due", "clips", "of all")
+    table = Table(*names, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for figures in every:
         slow = figures.satellite.clip is None
         table.add_row(
