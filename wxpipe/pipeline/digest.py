@@ -17,7 +17,7 @@ import numpy as np
 from wxpipe.archive.inventory import UNPARSED, inventory_of
 from wxpipe.archive.overlay import layer_digest
 from wxpipe.satellites.catalog import Source
-from wxpipe.store.frames import NO_LAYER, UNKNOWN_LAYER, FrameStore, Status, content_digest, frame_store
+from wxpipe.store.frames import FrameStore, Status, content_digest, frame_store
 from wxpipe.store.root import Root
 from wxpipe.store.stage import fingerprint_of
 from wxpipe.store.tables import get_table
@@ -139,4 +139,4 @@ def _release(root: Root) -> Iterator[tuple[str, str]]:
 
 def _ledger(root: Root) -> str:
     entries = {f"{s}/{k}": entry.content() for s in root.ledger.stages() for k, entry in root.ledger.entries(s).items()}
-    return fingerprint_of(entries=entries, none=(NO_LAYER, UNKNOWN_LAYER))
+    return fingerprint_of(entries=entries)
