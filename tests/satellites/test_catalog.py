@@ -57,7 +57,9 @@ def test_what_a_root_of_before_holds_is_written_as_it_was() -> None:
     assert list(dumped["areas"]["ea"]) == [
         "name", "rows", "other_rows", "columns", "title_rows", "crop_rows", "reduce", "overlay_colour", "title_bar",
     ]  # fmt: skip
-    assert list(dumped["names"][0]) == ["pattern", "time", "area", "channel", "channels", "areas", "unverified"]
+    assert list(dumped["channels"]["swir"]) == ["band", "required", "label"]
+    before = ["pattern", "time", "area", "channel", "channels", "areas", "unverified"]
+    assert list(COMS.names[0].model_copy(update={"path": ""}).model_dump()) == before
     assert COMS.model_dump(exclude={"areas", "names"}).keys() == dumped.keys() - {"areas", "names"}
     gk2a = shipped_satellites()["gk2a"].model_dump(mode="json")
     assert (gk2a["unverified"], gk2a["areas"]["ea"]["modes"]) == (True, ["8-bit RGB", "8-bit RGBA"])

@@ -206,3 +206,15 @@ def test_areas_of_unknown_size_are_counted_as_not_configured(path: str, satellit
 )
 def test_files_that_are_no_pictures_are_none_of_ours(path: str) -> None:
     assert NameReader(shipped_satellites().values()).read(path) == Unnamed("unparsed", "no name grammar matches")
+
+
+@pytest.mark.parametrize("name", shipped_satellites())
+def test_a_satellite_reads_back_the_path_that_it_spells(name: str) -> None:
+    satellite = shipped_satellites()[name]
+    when = datetime(satellite.first_day.year, 7, 1, 3, tzinfo=UTC)
+    reader = NameReader([satellite])
+    for area in satellite.areas:
+        for channel in satellite.channels:
+            read = reader.read(satellite.names[0].path.format(channel=channel, area=area, time=when))
+            assert isinstance(read, Named)
+            assert (read.source, read.channel, read.time) == (f"{name}-{area}", channel, when)

@@ -41,7 +41,7 @@ def full(satellite: Satellite) -> Satellite:
             },
             "names": [
                 {"pattern": r"(?P<time>\d+)", "time": "%Y", "area": "sea", "channel": "ir", "channels": {"I": "ir"},
-                 "areas": {"s": "sea"}, "unverified": True, "time_from": "{time}0"},
+                 "areas": {"s": "sea"}, "unverified": True, "time_from": "{time}0", "path": "{time}"},
             ],
             "unverified": True,
         }

@@ -27,12 +27,15 @@ Mode = Annotated[
 """How a file may hold its pixels: bits and kind of a PNG, ``GIF``, or bits of a PGM; and whether gzip is around it."""
 
 
-class Channel(Strict):
+class Channel(Grown):
     """One channel, by the satellite's own name."""
+
+    gained: ClassVar[frozenset[str]] = frozenset({"reflective"})
 
     band: Band
     required: bool = Field(default=True, description="Whether a frame needs it to be good.")
     label: str = Field(default="", description="How the title bar spells it; empty: not in a title bar.")
+    reflective: bool = Field(default=False, description="Shows sunlight that is reflected: black at night.")
 
 
 class Schedule(Strict):
@@ -112,7 +115,7 @@ class NameGrammar(Grown):
     A time that is spelled in several places, folders too, or not at all, is put together by ``time_from``.
     """
 
-    gained: ClassVar[frozenset[str]] = frozenset({"time_from"})
+    gained: ClassVar[frozenset[str]] = frozenset({"time_from", "path"})
 
     pattern: str
     time: str = Field(default="%Y%m%d%H%M", description="strptime format of the time group, or of time_from.")
@@ -123,6 +126,10 @@ class NameGrammar(Grown):
     channel: str = Field(default="", description="Channel, where the pattern has no group for it.")
     channels: dict[str, str] = Field(default_factory=dict, description="Spellings of channels: name in file = channel.")
     areas: dict[str, str] = Field(default_factory=dict, description="Spellings of areas: name in file = area.")
+    path: str = Field(
+        default="",
+        description="How to spell a path that it reads, for synthetic archives: {channel}, {area}, {time:%Y...}.",
+    )
     unverified: bool = Field(default=False, description="Not yet checked against a real file.")
 
     @field_validator("pattern")
