@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from wxpipe.archive.synthetic import mini_satellite, write_archive
+from wxpipe.archive.synthetic.archive import write_archive
+from wxpipe.archive.synthetic.source import mini_satellite
 from wxpipe.pipeline.digest import root_digest
 from wxpipe.pipeline.plan import Range, make_plan
 from wxpipe.store.root import Root

@@ -39,8 +39,11 @@ def derived_seed(seed: int, *path: int) -> int:
         seed: the recorded seed.
         path: integers of 0 to 2^64 - 1, read from left to right.
     """
-    for step in path:
-        seed = int(splitmix64(seed, np.array([step], np.uint64))[0])
+    for step in path:  # `splitmix64` of one number, in Python's integers: ten times as fast as in an array
+        z = ((step + 1) * GOLDEN + seed) & _WORD
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _WORD
+        seed = z ^ (z >> 31)
     return seed
 
 

@@ -35,7 +35,7 @@ from wxpipe.archive.analysis_listing import GROUPS, OTHER, Listing, list_invento
 from wxpipe.archive.analysis_page import page
 from wxpipe.archive.analysis_plots import LIGHT, PLOTS, VARIABLES, Palette, svg
 from wxpipe.archive.analysis_words import bytes_text, percent, remarks, stands_out
-from wxpipe.archive.synthetic import satellite_toml
+from wxpipe.archive.synthetic.source import satellite_toml
 from wxpipe.errors import RefusedError
 from wxpipe.pipeline.backfill import Job, scan
 from wxpipe.satellites.catalog import Source, parse_satellite, shipped_satellites

@@ -13,7 +13,8 @@ from wxpipe.archive.inventory import RawFile, inventory_of, read_month
 from wxpipe.archive.layers import SAMPLE, register_layers
 from wxpipe.archive.overlay import layer_digest
 from wxpipe.archive.scan import Scan
-from wxpipe.archive.synthetic import mini_satellite, write_archive
+from wxpipe.archive.synthetic.archive import write_archive
+from wxpipe.archive.synthetic.source import mini_satellite
 from wxpipe.satellites.catalog import Source
 from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.frames import NO_LAYER, FrameStore, frame_store

@@ -11,7 +11,7 @@ import pytest
 from tests.archive.trial import STAGES, Trial
 from wxpipe.archive.inventory import inventory_of
 from wxpipe.archive.scan import Scan, known_satellites
-from wxpipe.archive.synthetic import satellite_toml
+from wxpipe.archive.synthetic.source import satellite_toml
 from wxpipe.errors import RefusedError
 from wxpipe.pipeline.backfill import Job, check_range, scan
 from wxpipe.pipeline.plan import Range

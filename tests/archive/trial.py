@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from wxpipe.archive.inventory import RawFile, inventory_of
 from wxpipe.archive.overlay import YELLOW
 from wxpipe.archive.png import decode_png
-from wxpipe.archive.synthetic import write_archive
+from wxpipe.archive.synthetic.archive import write_archive
 from wxpipe.archive.title import draw_title, load_font
 from wxpipe.cli.app import app
 from wxpipe.pipeline.digest import root_digest

@@ -11,7 +11,8 @@ import pytest
 
 from tests.mini import FIRST, SOURCE
 from wxpipe.archive.png import png_size_mode
-from wxpipe.archive.synthetic import mini_satellite, write_archive
+from wxpipe.archive.synthetic.archive import write_archive
+from wxpipe.archive.synthetic.source import mini_satellite
 from wxpipe.embedding.curves import draw_curves, read_history
 from wxpipe.embedding.embed_stage import read_vectors
 from wxpipe.embedding.train_stage import UNTRAINED, current_model, read_model_card

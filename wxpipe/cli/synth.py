@@ -1,4 +1,4 @@
-"""`wxpipe synth`: a small made-up archive, for trials and tests."""
+"""`wxpipe synth`: a made-up archive, for trials, tests and training."""
 
 from __future__ import annotations
 
@@ -11,29 +11,42 @@ from wxpipe.cli.options import parse_day
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Where the archive is made.")],
-    satellite: Annotated[str, typer.Option(help="mini (small pictures) or coms (real size).")] = "mini",
+    folder: Annotated[Path, typer.Argument(help="Where the archive is made, or made longer.")],
+    satellite: Annotated[
+        list[str] | None,
+        typer.Option(help="Satellite or source; repeat it for several under one sky. mini and mini2 are small."),
+    ] = None,
     days: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
     start: Annotated[str, typer.Option("--from", metavar="DAY", help="First UTC day; the satellite's own first.")] = "",
     seed: Annotated[int, typer.Option(help="Of the weather.")] = 1,
+    scale: Annotated[int, typer.Option(min=1, help="Makes pictures so many times smaller along each side.")] = 1,
+    gaps: Annotated[bool, typer.Option("--gaps", help="Leave out slots, channels, hours and days.")] = False,
+    satellites: Annotated[str, typer.Option(help="Site TOML, a file or a folder.")] = "",
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
 ) -> None:
-    """Make a synthetic archive: raw files of a simple moving cloud field, named and drawn as a satellite's."""
-    from datetime import UTC, datetime, time
+    """Make a synthetic archive: raw files of weather that never was, named and drawn as satellites', and its truth."""
+    import os
 
-    from rich.progress import Progress
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from wxpipe.archive.synthetic import mini_satellite, write_archive
+    from wxpipe.archive.synthetic.archive import Order, make_archive, pictures_of
+    from wxpipe.archive.synthetic.source import scaled, site_satellites
     from wxpipe.cli.show import console
-    from wxpipe.satellites.catalog import find_source, shipped_satellites
+    from wxpipe.satellites.catalog import Source, find_source, load_satellites
 
-    source = find_source({**shipped_satellites(), "mini": mini_satellite()}, satellite)
-    first = datetime.combine(parse_day(start, "--from") or source.satellite.first_day, time(), UTC)
-    slots = days * source.satellite.axis.slots_per_day
-    with Progress(console=console) as progress:
-        bar = progress.add_task("pictures", total=slots * len(source.satellite.channels))
-        made = write_archive(
-            folder, source.satellite, source.area_name, first, slots, seed,
-            progress=lambda count: progress.update(bar, completed=count),
-        )  # fmt: skip
-    print(f"{made.written} pictures written, {made.kept} were there already: {made.pictures}")
-    print(f"next: wxpipe backfill --archive {made.pictures} --satellites {made.satellite}")
+    known = {**site_satellites(), **load_satellites(satellites)}
+    found = [find_source(known, name) for name in satellite or ["mini"]]
+    sources = tuple(Source(scaled(source.satellite, scale), source.area_name) for source in found)
+    first = parse_day(start, "--from") or max(source.satellite.first_day for source in sources)
+    order = Order(sources, first, days, seed, gaps)
+    with Progress(
+        *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    ) as bar:
+        task = bar.add_task("pictures", total=pictures_of(order))
+        cores = workers or os.cpu_count() or 1
+        made = make_archive(folder, order, workers=cores, progress=lambda count: bar.update(task, completed=count))
+    for one in made:
+        lost = f", {one.missing} slots with gaps" if one.missing else ""
+        print(f"{one.source}: {one.written} pictures written, {one.kept} were there already{lost}")
+    print(f"what is true of it: {folder / 'truth.json'}")
+    print(f"next: wxpipe backfill --archive {made[0].pictures} --satellites {folder}")
