@@ -40,12 +40,12 @@ class Octave:
 
 OCTAVES = (
     Octave(4, 60, 1.00, 0.97),
-    Octave(8, 40, 0.85, 0.95),
-    Octave(16, 20, 0.70, 0.92),
-    Octave(32, 12, 0.50, 0.85),
-    Octave(64, 6, 0.40, 0.6),
-    Octave(128, 3, 0.32, 0.0),
-    Octave(256, 1.5, 0.24, 0.0),
+    Octave(8, 34, 0.85, 0.95),
+    Octave(16, 15, 0.70, 0.92),
+    Octave(32, 9, 0.50, 0.85),
+    Octave(64, 4.5, 0.52, 0.6),
+    Octave(128, 3, 0.48, 0.0),
+    Octave(256, 1.5, 0.42, 0.0),
 )
 FLOW = (Octave(3, 60, 1.0, 0.97), Octave(6, 40, 0.40, 0.95))
 """The stream function of the flow, from high to low; its slope is how far clouds were drawn out."""
