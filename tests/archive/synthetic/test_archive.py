@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from wxpipe.archive.png import decode_png
 from wxpipe.archive.scan import Scan
 from wxpipe.archive.source_pictures import source_picture
 from wxpipe.archive.synthetic.archive import SyntheticArchive, write_archive
+from wxpipe.archive.synthetic.sky import hours_of
 from wxpipe.archive.synthetic.source import SyntheticSource, mini_satellite, satellite_toml
 from wxpipe.errors import UsageError
 from wxpipe.satellites.catalog import Source, load_satellites, parse_satellite, shipped_satellites
@@ -225,10 +227,17 @@ def test_the_nearer_in_time_the_more_similar() -> None:
     assert mean[-1] < 0.4
 
 
-def test_days_differ_and_some_return() -> None:
-    """Regimes are few, so that of a month's days, far apart, some pairs are much more alike than most."""
-    made = SyntheticSource(Source(MINI, "t"), 5)
-    days = np.stack([made.grey("wv", FIRST + timedelta(days=3 * i)).ravel() for i in range(24)]).astype(float)
-    alike = np.corrcoef(days)[np.triu_indices(24, 1)]
-    assert np.median(alike) < 0.3
-    assert (alike > 0.5).sum() >= 5
+def test_regimes_return_as_analogs_and_not_as_copies() -> None:
+    """By the ground truth, visits of one regime are much more alike than those of two, and less than one hour of one."""
+    made, spec = SyntheticSource(Source(MINI, "t"), 5), GridSpec()
+    regimes = made.sky.regimes
+    first = regimes.visit(hours_of(FIRST))
+    visits = range(first, first + 30)
+    times = [datetime.fromtimestamp(round(4 * (regimes.begins[v] + 18)) * 900, UTC) for v in visits]
+    times.append(times[0] + timedelta(hours=1))
+    cdfs = np.stack([[grid_cdf_exact(made.grey(c, t), 96, 0, spec) for c in MINI.channel_names] for t in times])
+    pairs = np.array(list(combinations(range(len(visits)), 2)) + [(0, len(visits))])
+    *similarities, within_the_hour = frame_pair_similarities(cdfs, pairs, cell_sizes(spec, 96, 120, 0))
+    same = np.array([regimes.regime[visits[i]] == regimes.regime[visits[j]] for i, j in pairs[:-1]])
+    assert np.mean(np.array(similarities)[same]) > np.mean(np.array(similarities)[~same]) + 0.1
+    assert np.max(similarities) < within_the_hour
