@@ -228,7 +228,7 @@ def test_the_nearer_in_time_the_more_similar() -> None:
 
 
 def test_regimes_return_as_analogs_and_not_as_copies() -> None:
-    """By the ground truth, visits of one regime are much more alike than those of two, and less than one hour of one."""
+    """By the ground truth: visits of one regime are much more alike than of two, and less than an hour of one."""
     made, spec = SyntheticSource(Source(MINI, "t"), 5), GridSpec()
     regimes = made.sky.regimes
     first = regimes.visit(hours_of(FIRST))
@@ -236,7 +236,7 @@ def test_regimes_return_as_analogs_and_not_as_copies() -> None:
     times = [datetime.fromtimestamp(round(4 * (regimes.begins[v] + 18)) * 900, UTC) for v in visits]
     times.append(times[0] + timedelta(hours=1))
     cdfs = np.stack([[grid_cdf_exact(made.grey(c, t), 96, 0, spec) for c in MINI.channel_names] for t in times])
-    pairs = np.array(list(combinations(range(len(visits)), 2)) + [(0, len(visits))])
+    pairs = np.array([*combinations(range(len(visits)), 2), (0, len(visits))])
     *similarities, within_the_hour = frame_pair_similarities(cdfs, pairs, cell_sizes(spec, 96, 120, 0))
     same = np.array([regimes.regime[visits[i]] == regimes.regime[visits[j]] for i, j in pairs[:-1]])
     assert np.mean(np.array(similarities)[same]) > np.mean(np.array(similarities)[~same]) + 0.1
