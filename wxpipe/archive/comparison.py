@@ -88,14 +88,12 @@ class Comparison:
         for cells in self._weather.values():
             for slot in {slot for slot, _ in cells if slot in day}:
                 same = sorted(cell for cell in cells if cell[0] == slot)
-                if len(same) > 1:
-                    strange.update(self._same(same, strange))
+                strange.update(self._same(same) if len(same) > 1 else ())
         return strange
 
-    def _same(self, cells: Sequence[Cell], strange: dict[Cell, Doubt]) -> Iterator[tuple[Cell, Doubt]]:
-        """Doubts of channels that show one picture: of those that do not fit their own sequence, else of all."""
-        wrong = [cell for cell in cells if cell in strange]
-        for cell in wrong if 0 < len(wrong) < len(cells) else cells:
+    def _same(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Doubt]]:
+        """Doubts of channels that show one picture: which of them it is of, a title bar would have told."""
+        for cell in cells:
             others = " and ".join(self._names[channel] for _, channel in cells if channel != cell[1])
             yield cell, Doubt("same picture in two channels", "a picture of its own", f"the pixels of {others}")
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from wxpipe.archive.comparison import Cell, Comparison
+from wxpipe.archive.decode import require_sane_size
 from wxpipe.archive.inventory import RawFile, inventory_of
 from wxpipe.archive.picture import PictureReader, SoundPicture
 from wxpipe.archive.quality import Doubt
@@ -141,6 +142,8 @@ class DayIngest:
         Raises:
             Quarantine: it is unusable, or is an earlier picture under a new name.
         """
+        self.content[file.path] = ""
+        require_sane_size(file.size, file.path, self.frames.source.area)
         data = self._bytes_of(file)
         if best is not None and self.content[best[0].path] == self.content[file.path]:
             return best[1]
@@ -200,7 +203,9 @@ class DayIngest:
         """Looks at the last picture of the day before; all its files are read, for their digests."""
         slot, found = self.slots.start - 1, None
         for file in _by_size(files):
+            self.content[file.path] = ""
             with contextlib.suppress(Quarantine):
+                require_sane_size(file.size, file.path, self.frames.source.area)
                 data = self._bytes_of(file)
                 found = found or self.reader.read(data, file.path, file.channel, file.time)
         if found is None and files and all(file.path in self.unread or file.vanished for file in files):
@@ -281,6 +286,7 @@ def inputs_digest(day: Day, archive: Objects, frames: FrameStore) -> str:
     for file in [*day.files, *day.before]:
         if not file.vanished:
             try:
+                require_sane_size(file.size, file.path, frames.source.area)
                 content[file.path] = hashlib.sha256(_read(archive, file)).hexdigest()
             except Quarantine:
                 content[file.path] = ""
