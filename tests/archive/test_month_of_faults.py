@@ -177,7 +177,7 @@ def test_there_are_twenty_kinds_beyond_those_of_a_trial(month: Month) -> None:
 
     assert set(trial.FAULTS) < set(FAULTS)
     assert len(FAULTS) >= len(trial.FAULTS) + 20
-    assert kinds_for(month.source) == tuple(FAULTS), "this satellite can show them all"
+    assert kinds_for(month.source, month.paths) == tuple(FAULTS), "this satellite can show them all"
 
 
 def test_a_month_of_all_faults_is_found_named_and_mended(month: Month, tmp_path: Path) -> None:

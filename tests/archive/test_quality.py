@@ -65,6 +65,17 @@ def test_lost_scan_lines_are_noticed_even_or_repeated_under_drawn_lines_too(valu
     assert survey(even).lost == "140 of 200 rows of one value, or that repeat the one before"
 
 
+def test_lost_lines_are_noticed_however_dense_the_overlay_that_was_filled() -> None:
+    picture, hidden = weather(), np.zeros((200, 160), np.bool_)
+    picture[100:103] = 77
+    hidden[:, ::8] = True
+    picture[hidden] = weather(1)[hidden]
+    assert survey(picture).doubts()[0].reason == "torn rows"
+    assert survey(picture, hidden).doubts()[0].reason == "dead rows"
+    hidden[101] = True
+    assert survey(picture, hidden).dead_rows == 2, "what is hidden is not judged"
+
+
 def test_columns_that_are_stuck_are_noticed() -> None:
     stuck, repeated = weather(), weather()
     stuck[:, 40:43] = stuck[0, 40:43]
@@ -103,8 +114,8 @@ def test_night_over_a_part_of_a_reflective_channel_is_no_loss() -> None:
     assert reasons(picture, reflective=True) == []
 
 
-def real_pictures(archive: Path) -> Iterator[tuple[str, Bytes]]:
-    """All of them, without what is drawn: below the title, and of a full disk what lies within."""
+def real_pictures(archive: Path) -> Iterator[tuple[str, Bytes, Any]]:
+    """All of them, filled, and what was: below the title, and of a full disk what lies within."""
     sites = load_satellites(SITES)
     kinds = [
         (shipped_satellites()["coms"].areas["ea"], [*(archive / "coms").rglob("*.png")]),
@@ -121,14 +132,15 @@ def real_pictures(archive: Path) -> Iterator[tuple[str, Bytes]]:
             grey = part(rgb, layer, area)[0] if draws(area) else np.ascontiguousarray(rgb[..., 0])
             fill(grey, stencil)
             rows, columns = grey.shape[0] // 6, grey.shape[1] // 6
-            yield file.name, grey[rows:-rows, columns:-columns] if area.full_disk else grey[area.title_rows :]
+            inside = np.s_[rows:-rows, columns:-columns] if area.full_disk else np.s_[area.title_rows :, :]
+            yield file.name, grey[inside], layer[inside]
 
 
 def test_no_real_picture_is_found_fault_with(real_archive: Path) -> None:
     count = 0
-    for name, below in real_pictures(real_archive):
+    for name, below, hidden in real_pictures(real_archive):
         for reflective in (False, True):
-            seen = survey(below, reflective=reflective)
+            seen = survey(below, hidden, reflective=reflective)
             assert (seen.doubts(), seen.lost) == ((), ""), name
         assert constant(below, 0) is None
         assert not black(below, 0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from wxpipe.archive.fault_victim import Fault, Need, UnsuitableError, Victim, png
+from wxpipe.archive.fault_victim import Expected, Fault, Need, UnsuitableError, Victim, png
 from wxpipe.archive.truth import Planted
 from wxpipe.satellites.names import NO_GRAMMAR, Named, NameReader, Unnamed
 
@@ -16,17 +16,20 @@ def _reads(victim: Victim, path: str) -> Named | Unnamed:
     return NameReader([victim.source.satellite]).read(path)
 
 
-def _beside(change: Callable[[Victim], str], reason: str) -> Callable[[Victim], str]:
-    """A further file with the victim's content and another name, that is not read, for a reason that begins so."""
+def _beside(change: Callable[[Victim], str], why: str, expected: Expected, reason: str = "") -> Fault:
+    """A further file with the victim's content and another name, that is not read, for a cause that begins so."""
 
     def plant(victim: Victim) -> str:
-        path = victim.extra(change(victim))
-        read = _reads(victim, path)
-        if isinstance(read, Named) or not read.reason.startswith(reason):
-            raise UnsuitableError(f"{path} would be read otherwise")
-        return victim.write(victim.read(), path)
+        return victim.write(victim.read(), victim.extra(change(victim)))
 
-    return plant
+    def shows(victim: Victim) -> bool:
+        try:
+            read = _reads(victim, victim.extra(change(victim)))
+        except UnsuitableError:
+            return False
+        return isinstance(read, Unnamed) and read.reason.startswith(why)
+
+    return Fault(plant, expected, reason, "file", shows=shows)
 
 
 def _timed(spell: Callable[[str], str]) -> Callable[[Victim], str]:
@@ -217,12 +220,12 @@ _IMPOSSIBLE, _UNLISTED = "impossible name", "cannot be listed"
 
 def _extra(change: Callable[[Victim], str], why: str) -> Fault:
     """A further file whose name says what cannot be."""
-    return Fault(_beside(change, why), "quarantined", _IMPOSSIBLE, "file")
+    return _beside(change, why, "quarantined", _IMPOSSIBLE)
 
 
 def _unread(change: Callable[[Victim], str]) -> Fault:
     """A further file that no grammar reads."""
-    return Fault(_beside(change, NO_GRAMMAR), "unparsed", "", "file")
+    return _beside(change, NO_GRAMMAR, "unparsed")
 
 
 _TITLED: frozenset[Need] = frozenset({"title"})
@@ -256,9 +259,7 @@ NAMES: dict[str, Fault] = {
     "hour 24": _extra(_timed(lambda t: t[:8] + "24" + t[10:]), "impossible time"),
     "time before the life span": _extra(_timed(lambda t: "1970" + t[4:8] + "0000"), "time outside"),
     "time after the life span": _extra(_timed(lambda t: "2999" + t[4:8] + "0000"), "time outside"),
-    "unknown area": Fault(
-        _beside(lambda v: v.spelled(area="zz"), "area"), "unconfigured", "", "file"
-    ),
+    "unknown area": _beside(lambda v: v.spelled(area="zz"), "area", "unconfigured"),
     "numbered copy": _unread(lambda v: v.name.replace(".png", " (1).png")),
     "unfinished download": _unread(lambda v: f"{v.name}.part"),
     "unfinished upload": _unread(lambda v: f".{v.name}.filepart"),

@@ -193,6 +193,7 @@ class Fault:
         needs: what a victim must have.
         mode: a way to hold pixels that must not be legal for the area.
         also: what else must be said, of other pictures that have a part in it.
+        shows: whether the satellite's names are such that it would be told as it is said here.
     """
 
     plant: Callable[[Victim], str]
@@ -202,6 +203,7 @@ class Fault:
     needs: frozenset[Need] = frozenset()
     mode: str = ""
     also: Callable[[Victim, str], tuple[Planted, ...]] = lambda _victim, _kind: ()
+    shows: Callable[[Victim], bool] = lambda _victim: True
 
     @property
     def spoils(self) -> bool:

@@ -125,11 +125,13 @@ class PictureReader:
 
     def _survey(self, grey: Bytes, path: str, channel: str, layer: int) -> list[Doubt]:
         """Doubts of what is seen below the title; of a full disk only a square within it, since space is even."""
-        below = grey[self.area.title_rows :]
+        hidden = self._layers[layer][: grey.shape[0]] if layer in self._layers else np.zeros(grey.shape, np.bool_)
+        inside = np.s_[self.area.title_rows :, :]
         if self.area.full_disk:
             rows, columns = grey.shape[0] // 6, grey.shape[1] // 6
-            below = grey[rows:-rows, columns:-columns]
-        seen = survey(below, reflective=self.source.satellite.channels[channel].reflective)
+            inside = np.s_[rows:-rows, columns:-columns]
+        reflective = self.source.satellite.channels[channel].reflective
+        seen = survey(grey[inside], hidden[inside], reflective=reflective)
         if seen.lost:
             raise Quarantine(path, "lost rows", "weather in three quarters of the rows", seen.lost)
         # Lines that are drawn and not known are no fault of the picture's own.

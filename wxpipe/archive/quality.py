@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wxpipe.kernels import kernel
 
 Bytes = NDArray[np.uint8]
+Layer = NDArray[np.bool_]
 
 BLACK = 8
 """Grey up to which a reflective channel sees nothing: sensor noise at night stays below."""
@@ -107,7 +108,7 @@ def black(grey: Bytes, title_rows: int) -> bool:
     return bool(below.size) and int(below.max()) <= BLACK
 
 
-def survey(below: Bytes, *, reflective: bool = False) -> Survey:
+def survey(below: Bytes, hidden: Layer | None = None, *, reflective: bool = False) -> Survey:
     """Counts, in one pass, what weather never shows.
 
     Of a reflective channel, lines that are wholly black are not counted as dead, nor black pixels as saturated: night
@@ -115,16 +116,26 @@ def survey(below: Bytes, *, reflective: bool = False) -> Survey:
 
     Args:
         below: uint8 (y, x), the rows below the title; of a full disk a part inside it, since space is even.
+        hidden: bool (y, x), what was filled under the overlay: no evidence of a line, which is not judged where three
+            quarters of it are hidden.
     """
     rows, columns = below.shape
     dark = BLACK if reflective else -1
+    hidden = np.zeros(below.shape, np.bool_) if hidden is None else hidden
     dead_row, difference = np.zeros(rows, np.bool_), np.zeros(rows, np.float64)
-    repeated, next_to = np.zeros(columns, np.int32), np.zeros(columns, np.int32)
+    across, along = np.zeros((2, columns), np.int32), np.zeros((2, columns), np.int32)
     brightest = np.zeros(columns, np.int32)
-    specks, saturated = _survey(below, dark, dead_row, difference, repeated, next_to, brightest)
-    dead_column = (np.maximum(repeated, next_to) > _DEAD_LINE * (rows - 1)) & (brightest > dark)
+    specks, saturated = _survey(below, hidden, dark, dead_row, difference, across, along, brightest)
+    dead_column = _dead(across, rows) | _dead(along, rows)
     torn = _count_torn(difference[1:], ~(dead_row[1:] | dead_row[:-1]))
-    return Survey(rows, columns, int(dead_row.sum()), int(dead_column.sum()), torn, int(specks), int(saturated))
+    dead_columns = int((dead_column & (brightest > dark)).sum())
+    return Survey(rows, columns, int(dead_row.sum()), dead_columns, torn, int(specks), int(saturated))
+
+
+def _dead(pairs: NDArray[np.int32], length: int) -> NDArray[np.bool_]:
+    """Which lines are dead, of the numbers of equal and of all pairs of pixels, int32 (2, line)."""
+    found: NDArray[np.bool_] = (pairs[0] > _DEAD_LINE * pairs[1]) & (4 * pairs[1] >= length)
+    return found
 
 
 def _count_torn(difference: NDArray[np.float64], alive: NDArray[np.bool_]) -> int:
@@ -141,30 +152,43 @@ def _count_torn(difference: NDArray[np.float64], alive: NDArray[np.bool_]) -> in
 
 @kernel
 def _survey(
-    grey: Bytes, dark: int, dead_row: NDArray[np.bool_], difference: NDArray[np.float64],
-    repeated: NDArray[np.int32], next_to: NDArray[np.int32], brightest: NDArray[np.int32],
+    grey: Bytes, hidden: Layer, dark: int, dead_row: Layer, difference: NDArray[np.float64],
+    across: NDArray[np.int32], along: NDArray[np.int32], brightest: NDArray[np.int32],
 ) -> tuple[np.int64, np.int64]:  # fmt: skip
-    """Fills the counts of rows and columns; returns specks and saturated pixels."""
+    """Fills the counts of rows and columns: dead rows, differences from above, pairs across and along each column.
+
+    Returns:
+        Specks and saturated pixels.
+    """
     rows, columns = grey.shape
     all_specks, all_saturated, night_above = np.int64(0), np.int64(0), 0
     for y in range(rows):
         row, above, below = grey[y], grey[max(y - 1, 0)], grey[min(y + 1, rows - 1)]
-        left_equal, above_equal, distance = np.int32(0), np.int32(0), np.int32(0)
-        white, black, top = np.int32(0), np.int32(0), np.int32(0)
+        unseen, unseen_above = hidden[y], hidden[max(y - 1, 0)]
+        left_equal, left_pairs, above_equal, above_pairs = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
+        distance, white, black, top = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
+        if y:
+            for x in range(columns):
+                pair = np.int32(1) - (np.int32(unseen[x]) | np.int32(unseen_above[x]))
+                same = np.int32(row[x] == above[x]) & pair
+                above_equal += same
+                above_pairs += pair
+                along[0, x] += same
+                along[1, x] += pair
         for x in range(columns):
-            value, up = np.int32(row[x]), np.int32(above[x])
-            same = np.int32(value == up)
-            above_equal += same
-            repeated[x] += same
-            distance += abs(value - up)
+            value = np.int32(row[x])
+            distance += abs(value - np.int32(above[x]))
             white += np.int32(value == 255)
             black += np.int32(value == 0)
             top = max(top, value)
             brightest[x] = max(brightest[x], value)
         for x in range(1, columns):
-            same = np.int32(row[x] == row[x - 1])
+            pair = np.int32(1) - (np.int32(unseen[x]) | np.int32(unseen[x - 1]))
+            same = np.int32(row[x] == row[x - 1]) & pair
             left_equal += same
-            next_to[x] += same
+            left_pairs += pair
+            across[0, x] += same
+            across[1, x] += pair
         specks = np.int32(0)
         for x in range(1, columns - 1):
             value = np.int32(row[x])
@@ -178,8 +202,7 @@ def _survey(
         night = int(top <= dark)
         difference[y] = 0.0 if night + night_above else distance / columns
         night_above = night
-        if y == 0:
-            above_equal = np.int32(0)
-            repeated[:] = 0
-        dead_row[y] = max(left_equal, above_equal) > _DEAD_LINE * (columns - 1) and not night
+        even = left_equal > _DEAD_LINE * left_pairs and 4 * left_pairs >= columns
+        repeated = above_equal > _DEAD_LINE * above_pairs and 4 * above_pairs >= columns
+        dead_row[y] = (even or repeated) and not night
     return all_specks, all_saturated

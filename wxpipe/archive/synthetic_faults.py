@@ -32,9 +32,9 @@ _LIKE = 0.9
 """Correlation with each of the pictures around, from which on a victim's neighbours can tell a stranger."""
 
 
-def kinds_for(source: Source) -> tuple[str, ...]:
-    """Kinds that can show in a source's archive, in the registry's order."""
-    return tuple(kind for kind, fault in FAULTS.items() if not _hindrance(source, fault))
+def kinds_for(source: Source, paths: Paths) -> tuple[str, ...]:
+    """Kinds that can show in an archive of a source's pictures, in the registry's order."""
+    return tuple(kind for kind, fault in FAULTS.items() if not _hindrance(source, paths, fault))
 
 
 def plant(pictures: Path, source: Source, paths: Paths, kinds: Sequence[str], seed: int) -> tuple[Planted, ...]:
@@ -59,7 +59,7 @@ def plant(pictures: Path, source: Source, paths: Paths, kinds: Sequence[str], se
     for kind in dict.fromkeys(kinds):
         if kind not in FAULTS:
             raise UsageError(f"no kind of fault {kind!r}; there are: {', '.join(FAULTS)}")
-        if reason := _hindrance(source, FAULTS[kind]):
+        if reason := _hindrance(source, paths, FAULTS[kind]):
             raise UsageError(f"{source.id} cannot show the fault {kind!r}: {reason}")
     ground = _Ground(pictures, source, paths, seed)
     # Those that suit few pictures choose first; what was planted for others stands in nobody's way.
@@ -67,11 +67,13 @@ def plant(pictures: Path, source: Source, paths: Paths, kinds: Sequence[str], se
     return tuple(told for n in order for told in ground.plant(kinds[n]))
 
 
-def _hindrance(source: Source, fault: Fault) -> str:
+def _hindrance(source: Source, paths: Paths, fault: Fault) -> str:
     """Why a source's pictures cannot show a fault; empty where they can."""
     area, channels = source.area, source.satellite.channels.values()
     if fault.mode in area.modes:
         return f"{fault.mode} is legal"
+    if paths and not fault.shows(Victim(Path(), source, paths, *min(paths))):
+        return f"its names are not such as {paths[min(paths)]} would have to be"
     lacks = {
         "title": area.title_bar is None,
         "overlay": area.overlay_colour is None or area.learn_overlay,
