@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import tracemalloc
 import zlib
 
 import imagecodecs
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from wxpipe.archive.decode import decode, to_8_bits
+from wxpipe.archive.decode import decode, require_sane_size, to_8_bits
 from wxpipe.errors import Quarantine
 from wxpipe.satellites.satellite import Area
 
@@ -253,3 +254,29 @@ def test_a_later_frame_of_a_gif_is_not_looked_at() -> None:
 def test_an_unknown_mode_is_refused_in_the_toml(mode: str) -> None:
     with pytest.raises(ValueError, match="modes"):
         area(mode)
+
+
+@pytest.mark.parametrize("modes", [(), ("8-bit RGB", "8-bit RGBA")], ids=["one mode", "several"])
+def test_a_header_that_promises_too_much_takes_no_memory(modes: tuple[str, ...]) -> None:
+    """A few bytes of zeros unpack to a thousand times as much: size is looked at before there is memory taken."""
+    side = 6000
+    bomb = zlib.compress(bytes((1 + 3 * side) * side), 9)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)), (b"IDAT", bomb), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    tracemalloc.start()
+    try:
+        with pytest.raises(Quarantine) as caught:
+            decode(data, "a.png", area(*modes))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (caught.value.reason, caught.value.found) == ("wrong size", "6000 x 6000")
+    assert peak < 4 * len(data) + 2**20
+
+
+def test_a_file_far_larger_than_any_picture_is_not_read() -> None:
+    require_sane_size(2**20, "a.png", area())
+    with pytest.raises(Quarantine, match=r"too large; expected at most 1048926 bytes for 5 x 7 pixels, found 2097152"):
+        require_sane_size(2**21, "a.png", area())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.archive.trial import Trial, draw_logo, png
+from tests.archive.trial import FAULTS, Trial, png
 from wxpipe.archive.inventory import RawFile, inventory_of, read_month
 from wxpipe.archive.layers import SAMPLE, register_layers
 from wxpipe.archive.overlay import layer_digest
@@ -76,9 +76,7 @@ def truncate_most(trial: Trial) -> None:
 
 def colour_some(trial: Trial) -> None:
     for place in ((0, 0), (5, 1), (11, 1)):
-        rgb = trial.pixels(*place)
-        draw_logo(trial, rgb)
-        trial.put(trial.key(*place), png(rgb))
+        FAULTS["unknown overlay"].plant(trial, *place)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -16,10 +16,11 @@ import imagecodecs
 import numpy as np
 from typer.testing import CliRunner
 
+from wxpipe.archive import fault_victim
 from wxpipe.archive.inventory import RawFile, inventory_of
-from wxpipe.archive.overlay import YELLOW
 from wxpipe.archive.png import decode_png
 from wxpipe.archive.synthetic.archive import write_archive
+from wxpipe.archive.synthetic_faults import FAULTS as KINDS
 from wxpipe.archive.title import draw_title, load_font
 from wxpipe.cli.app import app
 from wxpipe.pipeline.digest import root_digest
@@ -125,6 +126,12 @@ class Trial:
         bar, satellite = self.source.area.title_bar, self.source.satellite
         assert bar is not None
         return bar.text.format(channel=satellite.channels[satellite.channel_names[channel]].label, time=self.time(slot))
+
+    def victim(self, slot: int, channel: int) -> fault_victim.Victim:
+        """The picture of a slot and channel, for a fault to be planted at."""
+        names = self.source.satellite.channel_names
+        paths = {(names[c], self.time(s)): self.key(s, c) for s in range(self.slots) for c in range(len(names))}
+        return fault_victim.Victim(self.archive, self.source, paths, names[channel], self.time(slot), self.pristine)
 
     def redraw(self, rgb: np.ndarray[Any, np.dtype[np.uint8]], slot: int, channel: int) -> None:
         """Writes the title of a slot and channel over that of a picture."""
@@ -239,241 +246,86 @@ def titled_trial(folder: Path) -> Trial:
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to spoil an archive at a slot and channel.
+    """What a trial asks of a kind of fault beyond what the registry of kinds says.
 
     Attributes:
-        plant: spoils it, and answers with the path that a record is expected of, or none.
-        reason: of the record.
+        of: the kind's entry in the registry.
         expected, found: words that the record must hold.
-        status: of the picture that was spoiled.
-        kind: of the record; ``quarantined`` ends a run with 3.
         spreads: whether the stored frames change, and with them what is made of them.
     """
 
-    plant: Callable[[Trial, int, int], str]
-    reason: str
+    of: fault_victim.Fault
     expected: str = ""
     found: str = ""
-    status: Status = Status.QUARANTINED
-    kind: str = "quarantined"
     spreads: bool = True
 
+    def plant(self, trial: Trial, slot: int, channel: int) -> str:
+        """Spoils an archive at a slot and channel; answers with the path that a record is expected of."""
+        return self.of.plant(trial.victim(slot, channel))
 
-def spoil(change: Callable[[bytes], bytes]) -> Callable[[Trial, int, int], str]:
-    """Changes the bytes of a file where it lies."""
+    @property
+    def reason(self) -> str:
+        return self.of.reason
 
-    def plant(trial: Trial, slot: int, channel: int) -> str:
-        path = trial.file(slot, channel)
-        path.write_bytes(change(path.read_bytes()))
-        return trial.key(slot, channel)
+    @property
+    def kind(self) -> str:
+        """Of the record; ``quarantined`` ends a run with 3."""
+        return self.of.expected
 
-    return plant
-
-
-def repaint(change: Callable[[Trial, np.ndarray[Any, np.dtype[np.uint8]]], Any]) -> Callable[[Trial, int, int], str]:
-    """Changes the pixels of a picture, in place or into others."""
-
-    def plant(trial: Trial, slot: int, channel: int) -> str:
-        rgb = trial.pixels(slot, channel)
-        changed = change(trial, rgb)
-        rgb = rgb if changed is None else changed
-        trial.put(trial.key(slot, channel), png(np.ascontiguousarray(rgb)))
-        return trial.key(slot, channel)
-
-    return plant
+    @property
+    def status(self) -> Status:
+        """Of the picture that was spoiled."""
+        if self.of.about == "picture":
+            return Status[self.of.expected.upper()]
+        return Status.MISSING if self.of.spoils else Status.GOOD
 
 
 def png(pixels: np.ndarray[Any, np.dtype[np.uint8]], level: int = 1) -> bytes:
     return bytes(imagecodecs.png_encode(pixels, level=level))
 
 
-def palette(data: bytes) -> bytes:
-    from io import BytesIO
-
-    from PIL import Image
-
-    out = BytesIO()
-    Image.open(BytesIO(data)).convert("P").save(out, "png")
-    return out.getvalue()
-
-
-def undrawn(rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Where nothing yellow is drawn, bool (y, x)."""
-    return np.any(rgb != np.array(YELLOW, np.uint8), axis=-1)
-
-
-def flatten(trial: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    """One grey value everywhere, under the lines that are drawn on it."""
-    below = rgb[trial.source.area.title_rows :]
-    below[undrawn(below)] = 77
-
-
-def deaden(trial: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    """A twentieth of the rows of one value, as a line that dropped out leaves them."""
-    top = trial.source.area.title_rows + 10
-    rows = rgb[top : top + rgb.shape[0] // 20]
-    rows[undrawn(rows)] = 0
-
-
-def draw_logo(trial: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    top = trial.source.area.title_rows + 5
-    rgb[top : top + 12, 8:30] = (255, 0, 0)
-
-
-def smudge(_: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    """A stroke through the title, so that one letter of it cannot be read."""
-    rgb[8:14, 12:17, :2] = 90
-
-
-def colour(trial: Trial, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    rgb[trial.source.area.title_rows :, :, 2] ^= 0x55
-
-
-def rename_minute(trial: Trial, slot: int, channel: int) -> str:
-    wrong = trial.key(slot, channel, minutes=4)
-    trial.file(slot, channel).rename(trial.archive / wrong)
-    return wrong
-
-
-def rename_channel(trial: Trial, slot: int, channel: int) -> str:
-    """The next channel's picture under this one's name."""
-    other = (channel + 1) % len(trial.source.satellite.channels)
-    trial.put(trial.key(slot, channel), (trial.pristine / trial.key(slot, other)).read_bytes())
-    return trial.key(slot, channel)
-
-
-def rename_over_another(trial: Trial, slot: int, channel: int) -> str:
-    """A picture named as the next channel's, in a folder beside it: that slot has two files, and one is a liar."""
-    other = (channel + 1) % len(trial.source.satellite.channels)
-    wrong = trial.key(slot, other, folder="moved")
-    trial.put(wrong, trial.file(slot, channel).read_bytes())
-    trial.file(slot, channel).unlink()
-    return wrong
-
-
 def copy_previous(trial: Trial, slot: int, channel: int) -> str:
-    trial.put(trial.key(slot, channel), (trial.pristine / trial.key(slot - 1, channel)).read_bytes())
-    return trial.key(slot, channel)
+    return FAULTS["copy of the previous slot"].plant(trial, slot, channel)
 
 
 def copy_previous_retitled(trial: Trial, slot: int, channel: int) -> str:
-    """The picture before under a new name and with a new title: nothing but its pixels gives it away."""
-    rgb = trial.pixels(slot - 1, channel)
-    trial.redraw(rgb, slot, channel)
-    trial.put(trial.key(slot, channel), png(rgb))
-    return trial.key(slot, channel)
+    return FAULTS["copy of the previous slot, retitled"].plant(trial, slot, channel)
 
 
-def same_twice(trial: Trial, slot: int, channel: int) -> str:
-    second = trial.key(slot, channel, folder="zz-second-copy")
-    trial.put(second, trial.file(slot, channel).read_bytes())
-    return second
-
-
-def larger_sound(trial: Trial, slot: int, channel: int) -> str:
-    """The same picture, packed worse, in another folder: it is the larger one, and wins."""
-    trial.put(trial.key(slot, channel, folder="unpacked"), png(trial.pixels(slot, channel), level=0))
-    return trial.key(slot, channel)
-
-
-def larger_damaged(trial: Trial, slot: int, channel: int) -> str:
-    data = bytearray(png(trial.pixels(slot, channel), level=0))
-    data[len(data) // 2] ^= 0xFF
-    key = trial.key(slot, channel, folder="damaged")
-    trial.put(key, bytes(data))
-    return key
-
-
-def smaller_damaged(trial: Trial, slot: int, channel: int) -> str:
-    key = trial.key(slot, channel, folder="partial")
-    data = trial.file(slot, channel).read_bytes()
-    trial.put(key, data[: len(data) // 3])
-    return key
-
-
-def extra(change: Callable[[str], str]) -> Callable[[Trial, int, int], str]:
-    """A further file, whose name is another's with something changed."""
-
-    def plant(trial: Trial, slot: int, channel: int) -> str:
-        path = trial.key(slot, channel)
-        key = f"extra/{change(Path(path).name)}"
-        trial.put(key, trial.file(slot, channel).read_bytes())
-        return key
-
-    return plant
-
-
-def _cut(data: bytes) -> bytes:
-    return data[: len(data) // 2]
-
-
-def _flip(data: bytes) -> bytes:
-    changed = bytearray(data)
-    changed[len(data) // 2] ^= 1
-    return bytes(changed)
-
-
-def _other_channel(name: str) -> str:
-    return name.replace("ir01", "ir09").replace("ir02", "ir09").replace("swir", "ir09").replace("_wv_", "_ir09_")
-
-
-def _retimed(spelled: str) -> Callable[[str], str]:
-    return lambda name: f"{name[: -len('YYYYMMDDHHMM.png')]}{spelled}.png"
-
-
-def _other_area(name: str) -> str:
-    return name.replace("_ea", "_cn")
-
-
-GOOD, SUSPECT, MISSING = Status.GOOD, Status.SUSPECT, Status.MISSING
-HTML = b"<!DOCTYPE html>\n<html><head><title>503 Service Unavailable</title></head></html>\n"
+_LIAR = ("the title bar to say", "COMS")
+_TWIN = ("one file a slot", "not larger")
 
 FAULTS: dict[str, Fault] = {
-    "truncated": Fault(spoil(_cut), "truncated", "chunks up to IEND", "bytes of it"),
-    "zero bytes": Fault(spoil(lambda _: b""), "empty", "a PNG file", "0 bytes"),
-    "HTML named .png": Fault(spoil(lambda _: HTML), "not a picture", "a PNG file", "<!DOCTYPE html>"),
-    "one bit flipped": Fault(spoil(_flip), "corrupt", "CRC"),
-    "wrong size": Fault(repaint(lambda _, rgb: rgb[:-7]), "wrong size", "pixels", " x "),
-    "grey": Fault(repaint(lambda _, rgb: rgb[..., 0]), "wrong mode", "8-bit RGB", "8-bit grey"),
-    "palette": Fault(spoil(palette), "wrong mode", "8-bit RGB", "palette"),
-    "RGBA": Fault(repaint(lambda _, rgb: np.dstack([rgb, rgb[..., 0]])), "wrong mode", "8-bit RGB", "8-bit RGBA"),
-    "constant": Fault(repaint(flatten), "constant", "contrast", "one value everywhere"),
-    "other colours": Fault(repaint(colour), "foreign picture", "grey under the known overlay", "other pixels"),
-    "renamed to another minute": Fault(rename_minute, "title disagrees", "the title bar to say", "COMS"),
-    "renamed to another channel": Fault(rename_channel, "title disagrees", "the title bar to say", "COMS"),
-    "renamed over another channel": Fault(
-        rename_over_another, "title disagrees", "the title bar to say", "COMS", status=MISSING
-    ),
-    "copy of the previous slot": Fault(copy_previous, "title disagrees", "the title bar to say", "COMS"),
-    "copy of the previous slot, retitled": Fault(
-        copy_previous_retitled, "stale copy", "a new picture", "copy of the previous slot"
-    ),
-    "larger copy is damaged": Fault(larger_damaged, "corrupt", status=GOOD, spreads=False),
-    "smaller copy is damaged": Fault(smaller_damaged, "truncated", "chunks", "bytes", status=GOOD, spreads=False),
-    "same file twice": Fault(
-        same_twice, "duplicate", "one file a slot", "not larger", status=GOOD, kind="duplicate", spreads=False
-    ),
-    "larger sound copy": Fault(
-        larger_sound, "duplicate", "one file a slot", "not larger", status=GOOD, kind="duplicate", spreads=False
-    ),
-    "unknown overlay": Fault(
-        repaint(draw_logo), "unknown overlay", "a registered overlay layer", "pixels", status=SUSPECT, kind="suspect"
-    ),
-    "dead rows": Fault(repaint(deaden), "dead rows", "a new line", "rows of one value", status=SUSPECT, kind="suspect"),
-    "unreadable title": Fault(
-        repaint(smudge), "unreadable title", "the title bar to say", "?", status=SUSPECT, kind="suspect"
-    ),
-    "unknown channel": Fault(
-        extra(_other_channel), "impossible name", "channel", "unknown channel 'ir09'", status=GOOD, spreads=False
-    ),
-    "impossible time": Fault(
-        extra(_retimed("202013320800")), "impossible name", "time", "impossible time '202013320800'", status=GOOD,
-        spreads=False,
-    ),
-    "time outside the life span": Fault(
-        extra(_retimed("199801010000")), "impossible name", "time", "outside the life span", status=GOOD, spreads=False
-    ),
-}  # fmt: skip
+    kind: Fault(KINDS[kind], *words)  # type: ignore[arg-type]
+    for kind, words in {
+        "truncated": ("chunks up to IEND", "bytes of it"),
+        "zero bytes": ("a PNG file", "0 bytes"),
+        "HTML named .png": ("a PNG file", "<!DOCTYPE html>"),
+        "one bit flipped": ("CRC",),
+        "wrong size": ("pixels", " x "),
+        "grey": ("8-bit RGB", "8-bit grey"),
+        "palette": ("8-bit RGB", "palette"),
+        "RGBA": ("8-bit RGB", "8-bit RGBA"),
+        "constant": ("contrast", "one value everywhere"),
+        "other colours": ("grey under the known overlay", "other pixels"),
+        "renamed to another minute": _LIAR,
+        "renamed to another channel": _LIAR,
+        "renamed over another channel": _LIAR,
+        "copy of the previous slot": _LIAR,
+        "copy of the previous slot, retitled": ("a new picture", "copy of the previous slot"),
+        "larger copy is damaged": ("", "", False),
+        "smaller copy is damaged": ("chunks", "bytes", False),
+        "same file twice": (*_TWIN, False),
+        "larger sound copy": (*_TWIN, False),
+        "unknown overlay": ("a registered overlay layer", "pixels"),
+        "dead rows": ("a new line", "rows of one value"),
+        "unreadable title": ("the title bar to say", "?"),
+        "unknown channel": ("channel", "unknown channel 'ir09'", False),
+        "impossible time": ("time", "impossible time '202013320800'", False),
+        "time before the life span": ("time", "outside the life span", False),
+    }.items()
+}
+"""The kinds that are tried one by one, and on real pictures; `test_month_of_faults` has them all."""
 
 
 @contextlib.contextmanager

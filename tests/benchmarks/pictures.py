@@ -10,13 +10,12 @@ from datetime import date, datetime
 from pathlib import Path
 
 import imagecodecs
-import numpy as np
 
 from tests.benchmarks.report import Row, Samples
+from wxpipe.archive.comparison import Comparison
 from wxpipe.archive.overlay import learn_layer
 from wxpipe.archive.picture import PictureReader
 from wxpipe.archive.png import decode_png
-from wxpipe.archive.quality import copy_of
 from wxpipe.satellites.catalog import Source
 from wxpipe.satellites.names import Named, NameReader
 from wxpipe.store.frames import DayFrames, FrameStore, Status, frame_store
@@ -69,13 +68,13 @@ def picture_to_frame(source: Source, pictures: Sequence[RawPicture], folder: Pat
 
 def _once(frames: FrameStore, reader: PictureReader, pictures: Sequence[RawPicture], samples: Samples) -> None:
     days: dict[date, DayFrames] = defaultdict(lambda: DayFrames.empty(frames.axis.slots_per_day, len(frames.channels)))
-    kept: dict[str, tuple[int, np.ndarray]] = {}
+    compared = Comparison(frames.source)
     for n, picture in enumerate(pictures):
         day = days[frames.axis.day(picture.slot)]
         # Whoever comes first fetches the bytes into the cache: they take turns.
         for work in ("ours", "peer") if n % 2 else ("peer", "ours"):
             if work == "ours":
-                samples.time("ours", lambda p=picture, d=day: _ingest(frames, reader, p, d, kept))
+                samples.time("ours", lambda p=picture, d=day: _ingest(frames, reader, p, d, compared))
             else:
                 samples.time("peer", lambda p=picture: imagecodecs.png_decode(p.data))
     for when, made in days.items():
@@ -87,17 +86,17 @@ def _ingest(
     reader: PictureReader,
     raw: RawPicture,
     day: DayFrames,
-    kept: dict[str, tuple[int, np.ndarray]],
+    compared: Comparison,
 ) -> Mapping[str, str]:
     """What the ingest stage does with the bytes of one file, in its order."""
     digests = {"file": hashlib.sha256(raw.data).hexdigest()}
     made = reader.read(raw.data, raw.name, raw.channel, raw.time)
-    slot, previous = kept.get(raw.channel, (-1, None))
-    copied = copy_of(previous if slot == raw.slot - 1 else None, made.picture, frames.source.area.title_rows)
+    channel = frames.channels.index(raw.channel)
+    copied = compared.copied(raw.slot, channel, made)
     if made.doubts or copied:
         raise AssertionError(f"{raw.name}: expected a good picture, found {made.doubts or copied}")
-    kept[raw.channel] = raw.slot, made.picture
-    at = (raw.slot - frames.axis.day_start(frames.axis.day(raw.slot)), frames.channels.index(raw.channel))
+    compared.add(raw.slot, channel, made)
+    at = (raw.slot - frames.axis.day_start(frames.axis.day(raw.slot)), channel)
     day.pictures[at], day.reduced[at] = frames.encode_picture(made.picture), frames.encode_reduced(made.reduced)
     day.status[at], day.layer[at], day.rows[at] = Status.GOOD, made.layer, made.picture.shape[0]
     day.time_observed[at] = int(raw.time.timestamp())

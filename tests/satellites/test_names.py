@@ -218,3 +218,23 @@ def test_a_satellite_reads_back_the_path_that_it_spells(name: str) -> None:
             read = reader.read(satellite.names[0].path.format(channel=channel, area=area, time=when))
             assert isinstance(read, Named)
             assert (read.source, read.channel, read.time) == (f"{name}-{area}", channel, when)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["coms_mi_le1b_ir01_ea040ps_201103030800.PNG", "COMS_MI_LE1B_IR01_EA040PS_201103030800.PNG"],
+)
+def test_names_in_another_case_are_read_as_what_they_are(reader: NameReader, name: str) -> None:
+    """Copies by way of other systems come so; their pictures were silently missing."""
+    assert reader.read(f"201103/03/{name}") == reader.read(f"201103/03/{name.lower()}")
+    assert isinstance(reader.read(name), Named)
+
+
+def test_spellings_of_a_grammar_are_read_in_any_case_and_unknown_ones_are_told_as_they_are() -> None:
+    reader = NameReader(shipped_satellites().values())
+    found = reader.read("MTSAT2_IMGR_LE1B_SWIR_EA040PS_201201010000.png")
+    assert isinstance(found, Named)
+    assert (found.source, found.channel) == ("mtsat2-ea", "ir4")
+    odd = reader.read("COMS_mi_le1b_IR09_ea040ps_201103030800.png")
+    assert isinstance(odd, Unnamed)
+    assert "unknown channel 'IR09'" in odd.reason

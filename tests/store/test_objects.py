@@ -347,3 +347,15 @@ def test_a_bucket_that_is_not_there_is_named(s3_url: str) -> None:
     nowhere = s3_url.replace("s3://", "s3://not-")
     with pytest.raises(NotFoundError, match=f"{nowhere}/k: no such bucket"):
         open_objects(nowhere).put("k", b"x")
+
+
+def test_what_is_no_file_is_told_of_and_not_listed(tmp_path: Path) -> None:
+    """Whoever reads a pipe waits for ever."""
+    (tmp_path / "picture").write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe")
+    troubles: list[tuple[str, str | None]] = []
+    listed = LocalObjects(tmp_path).walk(on_error=lambda key, error: troubles.append((key, error.strerror)))
+    assert [info.key for info in listed] == ["picture"]
+    assert troubles == [("pipe", "not a regular file")]
+    with pytest.raises(OSError, match="not a regular file"):
+        list(LocalObjects(tmp_path).walk())

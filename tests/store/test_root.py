@@ -36,7 +36,7 @@ def full(satellite: Satellite) -> Satellite:
                     "title_bar": {"font": "f", "text": "{channel} {time:%H}"},
                     "learn_overlay": True,
                     "modes": ["GIF", "8-bit PGM in gzip"],
-                    "full_disk": True,
+                    "full_disk": True, "middle": (38.0, 126.0),
                 }
             },
             "names": [

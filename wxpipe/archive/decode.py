@@ -31,7 +31,24 @@ _PGM_HEADER = re.compile(
     rb"P5(?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})(?:#[^\n]*\n)?\s"
 )
 _BYTES_A_PIXEL = 10
-"""More than any mode needs, uncompressed: what unpacks to more for an area is not looked at further."""
+"""More than any mode needs, uncompressed: what is larger for an area is not looked at further."""
+_BESIDES = 2**20
+"""Bytes that a file may hold beside its pixels."""
+
+
+def require_sane_size(size: int, path: str, area: Area) -> None:
+    """A file far too large for a picture is not even read: it would fill the memory.
+
+    Raises:
+        Quarantine: ``too large``.
+    """
+    limit = _largest(area)
+    if size > limit:
+        raise Quarantine(path, "too large", f"at most {limit} bytes for {area.rows} x {area.columns} pixels", f"{size}")
+
+
+def _largest(area: Area) -> int:
+    return area.rows * area.columns * _BYTES_A_PIXEL + _BESIDES
 
 
 def decode(data: bytes, path: str, area: Area) -> Bytes:
@@ -67,8 +84,6 @@ def _picture(data: bytes, path: str, area: Area, around: str = "") -> Bytes:
         kinds = " or ".join(sorted({_file_kind(mode) for mode in area.modes}))
         reason = "not a picture" if data else "empty"
         raise Quarantine(path, reason, f"a {kinds} file", repr(printable(data[:24])) if data else "0 bytes")
-    if not around and area.modes == (EXPECTED_MODE,):
-        return decode_png(data, path)
     header = png_size_mode(data, path)
     _require_mode(header.mode + around, path, area)
     _require_size(header.rows, header.columns, path, area)  # before there is memory taken for it
@@ -96,7 +111,7 @@ def _unpacked(data: bytes, path: str, area: Area) -> Bytes:
     """The picture in a gzip; its checksum is right."""
     if not any(mode.endswith(IN_GZIP) for mode in area.modes):
         raise Quarantine(path, "wrong mode", " or ".join(area.modes), "gzip")
-    limit = area.rows * area.columns * _BYTES_A_PIXEL + 2**16
+    limit = _largest(area)
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             content = file.read(limit + 1)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from wxpipe.archive.decode import require_sane_size
 from wxpipe.archive.drawing import draws, learn, part
 from wxpipe.archive.inventory import RawFile
 from wxpipe.archive.picture import Bytes, PictureReader
@@ -55,6 +56,7 @@ def _sample(frames: FrameStore, archive: Objects, files: Sequence[RawFile]) -> I
     for start in np.linspace(0, len(there), SAMPLE, endpoint=False).astype(int) if there else ():
         for file in there[start : start + 8]:
             try:
+                require_sane_size(file.size, file.path, frames.source.area)
                 data = archive.get(file.path)
                 digest = hashlib.sha256(data).digest()
                 if digest in taken:

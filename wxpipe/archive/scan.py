@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 
-from wxpipe.archive.ingest import GONE, UNREADABLE
+from wxpipe.archive.ingest_day import GONE, UNREADABLE
 from wxpipe.archive.inventory import UNPARSED, inventory_of, scan_archive
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import load_satellites, shipped_satellites

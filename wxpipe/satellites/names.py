@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -35,13 +35,18 @@ class Unnamed:
 
 
 class NameReader:
-    """Reads paths by every grammar of every satellite, in order; the first that matches decides."""
+    """Reads paths by every grammar of every satellite, in order; the first that matches decides.
+
+    A path that none matches is read again without regard to upper and lower case: copies by way of other systems come
+    as ``.PNG``, and their pictures are none the worse.
+    """
 
     def __init__(self, satellites: Iterable[Satellite]) -> None:
         satellites = list(satellites)
         self._axes = {f"{s.name}-{area}": s.axis for s in satellites for area in s.areas}
         self._grammars = [
-            (satellite, grammar, re.compile(rf"(?:{grammar.pattern})\Z").match)
+            (satellite, grammar, re.compile(rf"(?:{grammar.pattern})\Z", flags).match)
+            for flags in (0, re.IGNORECASE)
             for satellite in satellites
             for grammar in satellite.names
         ]
@@ -85,12 +90,10 @@ def _slot(axis: SlotAxis, when: datetime) -> int:
 
 
 def _named(satellite: Satellite, grammar: NameGrammar, groups: dict[str, str | None]) -> Named | Unnamed:
-    area = groups.get("area") or grammar.area
-    area = grammar.areas.get(area, area)
+    area = _spelled(groups.get("area") or grammar.area, grammar.areas, satellite.areas)
     if area not in satellite.areas:
         return Unnamed("unconfigured", f"area {area!r} of {satellite.name} is not configured")
-    channel = groups.get("channel") or grammar.channel
-    channel = grammar.channels.get(channel, channel)
+    channel = _spelled(groups.get("channel") or grammar.channel, grammar.channels, satellite.channels)
     if channel not in satellite.channels:
         known = ", ".join(satellite.channels)
         return Unnamed("unparsed", f"unknown channel {channel!r} of {satellite.name}; known: {known}")
@@ -104,3 +107,11 @@ def _named(satellite: Satellite, grammar: NameGrammar, groups: dict[str, str | N
     except ValueError as error:
         return Unnamed("unparsed", f"time outside the life span of {satellite.name}: {error}")
     return Named(f"{satellite.name}-{area}", channel, when, slot)
+
+
+def _spelled(name: str, spellings: Mapping[str, str], known: Iterable[str]) -> str:
+    """The area or channel that a name spells, in any case; a name that spells none, as it is."""
+    if name in spellings or name in known:
+        return spellings.get(name, name)
+    folded = {**{own.casefold(): own for own in known}, **{own.casefold(): to for own, to in spellings.items()}}
+    return folded.get(name.casefold(), name)

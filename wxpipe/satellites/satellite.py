@@ -59,7 +59,7 @@ class TitleBar(Strict):
 class Area(Grown):
     """The part of the Earth that a picture shows, and the shape of its pictures."""
 
-    gained: ClassVar[frozenset[str]] = frozenset({"learn_overlay", "modes", "full_disk"})
+    gained: ClassVar[frozenset[str]] = frozenset({"learn_overlay", "modes", "full_disk", "middle"})
 
     name: str
     rows: int = Field(gt=0, description="Height of the largest picture, in pixels.")
@@ -79,6 +79,11 @@ class Area(Grown):
     modes: tuple[Mode, ...] = Field(default=("8-bit RGB",), min_length=1, description="What its files may hold.")
     full_disk: bool = Field(default=False, description="The whole Earth, centred: space is seen in the corners.")
     title_bar: TitleBar | None = None
+    middle: tuple[float, float] | None = Field(
+        default=None,
+        description="Latitude and longitude of its middle, degrees: a reflective channel that is black while the sun "
+        "stands there is at fault. None: a black one is taken for a picture of the night.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -94,6 +99,8 @@ class Area(Grown):
             raise ValueError(f"area {self.name!r}: title_rows and crop_rows must be below rows = {self.rows}")
         if any(not 0 < rows < self.rows for rows in self.other_rows):
             raise ValueError(f"area {self.name!r}: other_rows = {self.other_rows} must be below rows = {self.rows}")
+        if self.middle is not None and not (abs(self.middle[0]) <= 90 and abs(self.middle[1]) <= 180):
+            raise ValueError(f"area {self.name!r}: middle = {self.middle} is no latitude and longitude in degrees")
         return self
 
     @property

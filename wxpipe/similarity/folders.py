@@ -289,7 +289,8 @@ def _decode(file: PictureFile, source: Source | None = None) -> Bytes:
 
 
 def _without_title(source: Source) -> Source:
-    area = source.area.model_copy(update={"title_bar": None})
+    """The source without what only a time can check: the title bar, and where the sun stands."""
+    area = source.area.model_copy(update={"title_bar": None, "middle": None})
     return Source(source.satellite.model_copy(update={"areas": {source.area_name: area}}), source.area_name)
 
 

@@ -7,9 +7,11 @@ then the rename, then the folder are synced. What the objects mean is the busine
 from __future__ import annotations
 
 import contextlib
+import errno
 import heapq
 import os
 import secrets
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -171,6 +173,8 @@ class LocalObjects(Objects):
                             heapq.heappush(links, entry.path)
                         elif not entry.name.endswith(PARTIAL):
                             status = entry.stat()
+                            if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+                                raise OSError(errno.EINVAL, "not a regular file")
                             yield ObjectInfo(entry.path[start:], status.st_size, str(status.st_mtime_ns))
                     except OSError as error:
                         if isinstance(error, FileNotFoundError) and not entry.is_symlink():

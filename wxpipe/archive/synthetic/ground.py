@@ -31,7 +31,7 @@ _LAND_SEED = 20110303  # the ground is the same under every weather
 _LAND = ((4, 1.0), (8, 0.6), (16, 0.3))
 _FINE_LAND = ((32, 0.18), (64, 0.10))
 _FINE_COLUMNS = 512  # from which on a picture shows small islands and a close graticule
-_DISK_LONGITUDE = 140.0
+_DISK_LONGITUDE = 140.0  # of the middle of a full disk whose area does not name one
 _DISK_REACH = 75.0  # degrees from its centre of what a full disk is projected from
 _ORBIT, _EARTH = 42164.0, 6378.1  # km, radius of the geostationary orbit and of the Earth
 
@@ -65,7 +65,8 @@ class Ground:
     def __init__(self, source: Source) -> None:
         area = source.area
         self.rows, self.columns, self.full_disk = area.rows, area.columns, area.full_disk
-        self.window = _disk_window(area.columns) if area.full_disk else _regional_window(source)
+        self._longitude = area.middle[1] if area.middle is not None else _DISK_LONGITUDE
+        self.window = _disk_window(area.columns, self._longitude) if area.full_disk else _regional_window(source)
         self.land: Layer = _land_height(self.window, area.columns >= _FINE_COLUMNS) > 0
         latitude = np.deg2rad(NORTH - DEGREES * self.window.down)[:, np.newaxis]
         longitude = np.deg2rad(WEST + DEGREES * self.window.right)[np.newaxis, :]
@@ -100,7 +101,7 @@ class Ground:
     def share(self, down: float, right: float) -> tuple[float, float] | None:
         """Where a place of the plane is in a picture, (y, x) as shares of height and width; None outside of it."""
         if self.full_disk:
-            return _disk_share(*degrees_of(down, right))
+            return _disk_share(*degrees_of(down, right), self._longitude)
         height = self.window.width * self.rows / self.columns
         y, x = (down - self.window.top) / height, (right - self.window.left) / self.window.width
         return (y, x) if 0 <= y <= 1 and 0 <= x <= 1 else None
@@ -124,7 +125,7 @@ class Ground:
     @cached_property
     def _disk(self) -> tuple[Floats, Floats, Layer]:
         """For each pixel its (column, row) on the window, and whether it is Earth."""
-        latitude, longitude, earth = _disk_degrees(self.rows, self.columns)
+        latitude, longitude, earth = _disk_degrees(self.rows, self.columns, self._longitude)
         down, right = (NORTH - latitude) / DEGREES, (longitude - WEST) / DEGREES
         window = self.window
         x, y = (right - window.left) / window.pixel - 0.5, (down - window.top) / window.pixel - 0.5
@@ -138,9 +139,9 @@ def _regional_window(source: Source) -> Window:
     return Window(source.area.rows, source.area.columns, down, right + 0.015, 0.97 + narrower)
 
 
-def _disk_window(columns: int) -> Window:
+def _disk_window(columns: int, middle: float) -> Window:
     side = int(1.5 * columns)
-    top, left = place_of(_DISK_REACH, _DISK_LONGITUDE - _DISK_REACH)
+    top, left = place_of(_DISK_REACH, middle - _DISK_REACH)
     return Window(side, side, top, left, 2 * _DISK_REACH / DEGREES)
 
 
@@ -151,7 +152,7 @@ def _land_height(window: Window, fine: bool) -> Floats:
     return height
 
 
-def _disk_degrees(rows: int, columns: int) -> tuple[NDArray[np.float64], NDArray[np.float64], Layer]:
+def _disk_degrees(rows: int, columns: int, middle: float) -> tuple[NDArray[np.float64], NDArray[np.float64], Layer]:
     """Latitude, longitude and whether there is Earth, for each pixel of a full disk seen from the equator.
 
     Geostationary projection of a sphere: CGMS 03, "LRIT/HRIT global specification" (2013), 4.4.3.2.
@@ -166,12 +167,12 @@ def _disk_degrees(rows: int, columns: int) -> tuple[NDArray[np.float64], NDArray
     east = -distance * np.cos(y)[:, np.newaxis] * np.sin(x)
     north = distance * np.sin(y)[:, np.newaxis]
     latitude = np.rad2deg(np.arctan2(north, np.hypot(towards, east)))
-    return latitude, _DISK_LONGITUDE + np.rad2deg(np.arctan2(east, towards)), earth
+    return latitude, middle + np.rad2deg(np.arctan2(east, towards)), earth
 
 
-def _disk_share(latitude: float, longitude: float) -> tuple[float, float] | None:
+def _disk_share(latitude: float, longitude: float, middle: float) -> tuple[float, float] | None:
     """Where a place is in a full disk, (y, x) as shares; None on the far side. The inverse of `_disk_degrees`."""
-    up, along = math.radians(latitude), math.radians(longitude - _DISK_LONGITUDE)
+    up, along = math.radians(latitude), math.radians(longitude - middle)
     towards, east = _EARTH * math.cos(up) * math.cos(along), _EARTH * math.cos(up) * math.sin(along)
     if towards * _ORBIT < _EARTH**2:
         return None

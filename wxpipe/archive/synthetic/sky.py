@@ -74,7 +74,7 @@ class Sky:
         cloud, vapour = clouds(self.seed, self.regimes, vortices, window, hours)
         for system, at in living:
             draw(cloud, vapour, window, system, at)
-        sun, north = ground.sunlight(when), (ground.latitude - np.float32(30)) / np.float32(22)
+        sun, north = ground.sunlight(when), (np.abs(ground.latitude) - np.float32(30)) / np.float32(22)
         winter = math.cos(2 * math.pi * (float(season(hours)) - 20 / 365.25))
         cloud += np.float32(0.65) * north  # the storms' track lies there
         heat = ground.sunlight(when - timedelta(hours=2))  # the ground is warmest after noon
@@ -159,7 +159,7 @@ def _see_ir2(weather: Weather) -> Floats:
 def _see_wv(weather: Weather) -> Floats:
     """The moisture of the upper air, and of the clouds only those that are high."""
     high = _ramp(weather.top, 0.62, 0.95)
-    north = (weather.latitude - np.float32(30)) / np.float32(22)
+    north = (np.abs(weather.latitude) - np.float32(30)) / np.float32(22)
     view: Floats = np.float32(0.25) * weather.vapour + np.float32(0.32) * high + np.float32(0.36) * north
     return view
 

@@ -1,0 +1,305 @@
+"""A day of raw files into the day's frames: which file is taken, which is put aside, and what is said of each."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from wxpipe.archive.comparison import Cell, Comparison
+from wxpipe.archive.decode import require_sane_size
+from wxpipe.archive.inventory import RawFile, inventory_of
+from wxpipe.archive.picture import PictureReader, SoundPicture
+from wxpipe.archive.quality import Doubt
+from wxpipe.errors import NotFoundError, Quarantine
+from wxpipe.store.frames import DayFrames, FrameStore, Status, content_digest
+from wxpipe.store.objects import Objects
+from wxpipe.store.quarantine import Record
+from wxpipe.store.root import FREE_FIELDS, Root
+from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
+
+CONTRACT = 1
+"""Version of what this stage makes; a higher one makes every day stale."""
+
+GONE, UNREADABLE = "gone", "unreadable"
+"""Reasons that lie not in a file but in the moment: `scan` looks whether they hold still."""
+
+
+@dataclass(frozen=True)
+class Day:
+    """What a day's ingest depends on."""
+
+    day: date
+    files: list[RawFile]
+    before: list[RawFile]
+    expected: range
+    """The day's slots between the source's first and last inventoried file."""
+
+    @classmethod
+    def of(cls, partition: Partition, context: Context) -> Day:
+        assert partition.day is not None
+        inventory = inventory_of(context.root, partition.source)
+        slots = inventory.axis.day_slots(partition.day)
+        first, last = inventory.span() or (slots.stop, slots.stop)
+        expected = range(max(slots.start, first), min(slots.stop, last + 1))
+        return cls(partition.day, inventory.day(partition.day), inventory.before(partition.day), expected)
+
+
+@dataclass
+class DayIngest:
+    """One day's work; `run` goes through it picture by picture."""
+
+    day: Day
+    frames: FrameStore
+    archive: Objects
+    records: list[Record] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    content: dict[str, str] = field(default_factory=dict)
+    pixels: dict[str, bytes] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
+    taken: dict[Cell, RawFile] = field(default_factory=dict)
+    """Which file each picture is of; one that was carried over, the first of those that it was of."""
+
+    def run(self) -> Outcome:
+        axis, channels = self.frames.axis, self.frames.channels
+        self.reader = PictureReader(self.frames.source, self.frames.layers())
+        self.compared = Comparison(self.frames.source)
+        self.slots = axis.day_slots(self.day.day)
+        self.made = DayFrames.empty(len(self.slots), len(channels))
+        waiting: dict[str, dict[int, list[RawFile]]] = defaultdict(lambda: defaultdict(list))
+        for file in [*self.day.files, *self.day.before]:
+            waiting[file.channel][file.slot].append(file)
+        for index, channel in enumerate(channels):
+            self._channel(index, waiting[channel])
+            # At once, and then forgotten: a day of all channels of COMS would be 400 MB, compressed.
+            chunks = {slot: data for (slot, _), data in self.made.pictures.items()}
+            self.frames.write_pictures(self.day.day, index, chunks)
+            self.made.pictures.clear()
+        self._mark_compared()
+        self._mark_unseen()
+        self.frames.write_rest(self.day.day, self.made)
+        return self._outcome()
+
+    def _channel(self, index: int, waiting: dict[int, list[RawFile]]) -> None:
+        """All slots of one channel in order, each compared with those before."""
+        self._read_day_before(index, waiting.get(self.slots.start - 1, []))
+        for slot in self.slots:
+            files = waiting.get(slot, [])
+            picture = self._take(_by_size(files), slot, index)
+            if picture is None and all(file.path in self.unread or file.vanished for file in files):
+                picture = self._carry_over(slot, index, files)
+            if picture is not None:
+                self.compared.add(slot, index, picture)
+            elif any(not file.vanished for file in files):
+                self.made.status[slot - self.slots.start, index] = Status.QUARANTINED
+
+    def _take(self, files: list[RawFile], slot: int, index: int) -> SoundPicture | None:
+        """Stores the first file without a doubt, else the first that is usable, and says what became of each."""
+        best: tuple[RawFile, SoundPicture] | None = None
+        others: list[tuple[RawFile, SoundPicture]] = []
+        for file in files:
+            try:
+                found = (file, self._examine(file, index, best))
+            except Quarantine as fault:
+                self._put_aside(file, fault)
+                continue
+            if best is not None and best[1].doubts and not found[1].doubts:
+                best, found = found, best
+            if best is None:
+                best = found
+            else:
+                others.append(found)
+        if best is None:
+            return None
+        file, picture = best
+        self.taken[slot, index] = file
+        self._keep(slot, index, picture, int(file.time.timestamp()))
+        for doubt in picture.doubts:
+            self._note_doubt(file, doubt)
+        for other, its in others:
+            self._note_duplicate(other, its, file, picture)
+        return picture
+
+    def _bytes_of(self, file: RawFile) -> bytes:
+        """A file's bytes, whose digest is kept, or the note that they could not be had."""
+        try:
+            data = _read(self.archive, file)
+        except Quarantine:
+            self.content[file.path] = ""
+            self.unread.add(file.path)
+            raise
+        self.content[file.path] = hashlib.sha256(data).hexdigest()
+        return data
+
+    def _examine(self, file: RawFile, index: int, best: tuple[RawFile, SoundPicture] | None) -> SoundPicture:
+        """A file's picture, decoded unless it is the best one's again; see `_take`.
+
+        Raises:
+            Quarantine: it is unusable, or is an earlier picture under a new name.
+        """
+        self.content[file.path] = ""
+        require_sane_size(file.size, file.path, self.frames.source.area)
+        data = self._bytes_of(file)
+        if best is not None and self.content[best[0].path] == self.content[file.path]:
+            return best[1]
+        picture = self.reader.read(data, file.path, file.channel, file.time)
+        if copied := self.compared.copied(file.slot, index, picture):
+            raise Quarantine(file.path, "stale copy", "a new picture", copied)
+        return picture
+
+    def _put_aside(self, file: RawFile, fault: Quarantine) -> None:
+        digest = self.content[file.path]
+        self._note(file, Record(file.path, fault.reason, fault.expected, fault.found, digest=digest))
+
+    def _note_doubt(self, file: RawFile, doubt: Doubt) -> None:
+        self._note(file, Record(file.path, doubt.reason, doubt.expected, doubt.found, kind="suspect"))
+
+    def _note_duplicate(self, file: RawFile, picture: SoundPicture, taken: RawFile, best: SoundPicture) -> None:
+        """Another usable file of a slot that has a picture."""
+        doubtful = bool(picture.doubts) and not best.doubts
+        why = f"doubtful: {picture.doubts[0].reason}" if doubtful else "not larger than the file that was taken"
+        shows = "the same" if picture.weather == best.weather else f"other pixels than {taken.path}"
+        found, digest = f"{file.size} bytes, {why}; it shows {shows}", self.content[file.path]
+        self._note(file, Record(file.path, "duplicate", "one file a slot", found, kind="duplicate", digest=digest))
+
+    def _keep(self, slot: int, index: int, picture: SoundPicture, observed: int) -> None:
+        at = (slot - self.slots.start, index)
+        self.made.pictures[at] = self.frames.encode_picture(picture.picture)
+        self.made.reduced[at] = self.frames.encode_reduced(picture.reduced)
+        self.made.status[at] = Status.SUSPECT if picture.doubts else Status.GOOD
+        self.made.layer[at], self.made.rows[at] = picture.layer, picture.picture.shape[0]
+        self.made.time_observed[at] = observed
+        self.pixels[f"{at}"] = b"".join(
+            hashlib.sha256(array.tobytes()).digest() for array in (picture.picture, picture.reduced)
+        )
+
+    def _carry_over(self, slot: int, index: int, files: list[RawFile]) -> SoundPicture | None:
+        """The stored picture of files that have vanished, or cannot be read now: an absence erases nothing."""
+        kept = self._stored(slot, index) if files else None
+        if kept is None:
+            return None
+        status, observed = (int(self.frames.slots(n, slot, slot + 1)[0, index]) for n in ("status", "time_observed"))
+        self._keep(slot, index, kept, observed)
+        self.made.status[slot - self.slots.start, index] = status
+        self.counts["carried_over"] += 1
+        self.taken[slot, index] = files[0]
+        return kept
+
+    def _stored(self, slot: int, index: int) -> SoundPicture | None:
+        channel = self.frames.channels[index]
+        try:
+            picture = self.frames.picture(slot, channel)
+        except NotFoundError:
+            return None
+        layer = int(self.frames.slots("layer", slot, slot + 1)[0, index])
+        return self.reader.stored(picture, self.frames.reduced([slot], [channel])[0, 0], layer, channel)
+
+    def _read_day_before(self, index: int, files: list[RawFile]) -> None:
+        """Looks at the last picture of the day before; all its files are read, for their digests."""
+        slot, found = self.slots.start - 1, None
+        for file in _by_size(files):
+            self.content[file.path] = ""
+            with contextlib.suppress(Quarantine):
+                require_sane_size(file.size, file.path, self.frames.source.area)
+                data = self._bytes_of(file)
+                found = found or self.reader.read(data, file.path, file.channel, file.time)
+        if found is None and files and all(file.path in self.unread or file.vanished for file in files):
+            found = self._stored(slot, index)
+        if found is not None:
+            self.compared.add(slot, index, found)
+
+    def _mark_compared(self) -> None:
+        """What only shows once the whole day has been seen makes pictures doubtful that were good."""
+        for (slot, index), doubt in sorted(self.compared.doubts(self.slots).items()):
+            self.made.status[slot - self.slots.start, index] = Status.SUSPECT
+            self._note_doubt(self.taken[slot, index], doubt)
+
+    def _mark_unseen(self) -> None:
+        """What did not come: outside the source's span, not on the schedule, or missing."""
+        satellite = self.frames.source.satellite
+        for slot in self.slots:
+            row = self.made.status[slot - self.slots.start]
+            unseen = row == Status.ABSENT
+            if slot not in self.day.expected or not unseen.any():
+                continue
+            scheduled = satellite.expects(self.frames.axis.time(slot))
+            row[unseen] = Status.MISSING if scheduled else Status.UNSCHEDULED
+
+    def _note(self, file: RawFile, record: Record) -> None:
+        self.counts[f"files_{record.kind}"] += record.kind != "suspect"
+        self.records.append(replace(record, channel=file.channel, slot=file.slot))
+
+    def _outcome(self) -> Outcome:
+        """Counts and digests, of the small arrays as they are read back."""
+        small = {n: self.frames.day(n, self.day.day) for n in ("status", "layer", "rows", "time_observed")}
+        status, required = small["status"], np.asarray(self.frames.source.satellite.required)
+        usable = (status == Status.GOOD) | (status == Status.SUSPECT)
+        counts: dict[str, int] = {f"pictures_{s.name.lower()}": int((status == s).sum()) for s in Status}
+        whole = status[:, required]
+        counts |= {
+            "files": len(self.day.files),
+            "files_vanished": sum(file.vanished for file in self.day.files),
+            "files_stored": int(usable.sum()) - self.counts["carried_over"],
+            "files_quarantined": self.counts["files_quarantined"],
+            "files_duplicate": self.counts["files_duplicate"],
+            "carried_over": self.counts["carried_over"],
+            "frames_good": int(usable[:, required].all(axis=1).sum()),
+            "frames_missing": int((whole == Status.MISSING).any(axis=1).sum()),
+        }
+        parts: dict[str, Any] = {**small, **self.pixels}
+        inputs = digest_of(self.day, self.content, self.frames)
+        return Outcome(counts, content_digest(parts), inputs, tuple(self.records))
+
+
+def _by_size(files: list[RawFile]) -> list[RawFile]:
+    """Those that are there, in the order in which they are tried: the largest first."""
+    return sorted((file for file in files if not file.vanished), key=lambda f: (-f.size, f.path))
+
+
+def _read(archive: Objects, file: RawFile) -> bytes:
+    """A raw file's bytes; one that may not be read, or went away since the scan, is put aside like a damaged one."""
+    try:
+        return archive.get(file.path)
+    except NotFoundError as error:
+        raise Quarantine(file.path, GONE, "the file that the scan listed", "nothing") from error
+    except PermissionError as error:
+        raise Quarantine(file.path, UNREADABLE, "a file that may be read", "permission denied") from error
+    except OSError as error:
+        raise Quarantine(file.path, UNREADABLE, "a file that can be read", str(error.strerror)) from error
+
+
+def satellite_digest(root: Root, source: str) -> str:
+    """Digest of what the satellite's definition says of its data; how it names files shows in the inventory."""
+    key = ("satellite digest", source)
+    if key not in root.memo:
+        root.memo[key] = fingerprint_of(satellite=root.source(source).satellite.model_dump(exclude=set(FREE_FIELDS)))
+    return str(root.memo[key])
+
+
+def inputs_digest(day: Day, archive: Objects, frames: FrameStore) -> str:
+    content = {}
+    for file in [*day.files, *day.before]:
+        if not file.vanished:
+            try:
+                require_sane_size(file.size, file.path, frames.source.area)
+                content[file.path] = hashlib.sha256(_read(archive, file)).hexdigest()
+            except Quarantine:
+                content[file.path] = ""
+    return digest_of(day, content, frames)
+
+
+def digest_of(day: Day, content: dict[str, str], frames: FrameStore) -> str:
+    """Digest of all that a day was made of, without modification times."""
+    return fingerprint_of(
+        contract=CONTRACT,
+        satellite=satellite_digest(frames.root, frames.source.id),
+        layers=sorted(frames.layer_ids()),
+        rows=[(f.path, f.slot, f.channel, f.vanished, content.get(f.path, "")) for f in day.files],
+        before=[(f.path, f.slot, f.channel, f.vanished, content.get(f.path, "")) for f in day.before],
+        expected=(day.expected.start, day.expected.stop),
+    )
