@@ -23,6 +23,8 @@ FEW_EVENTS = 20
 FEWEST_TOLD = 0.5
 """Share of the resamples of which a figure must be told, or it has no interval."""
 
+VERDICTS = ("better", "worse", "no measurable gain", "not told")
+
 _RESAMPLE = 0xB007  # the purpose within a seed for which events are drawn
 
 

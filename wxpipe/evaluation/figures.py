@@ -28,24 +28,25 @@ LEAST_VARIANCE = 1e-12
 
 @dataclass(frozen=True)
 class Column:
-    """One figure: its key in JSON, its head in tables, and what it means."""
+    """One figure: its key in JSON, its head in tables (shorter on a terminal), and what it means."""
 
     name: str
     head: str
+    short: str
     meaning: str
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("pearson_all", "Pearson, all pairs",
+    Column("pearson_all", "Pearson, all pairs", "Pearson all pairs",
            "correlation of distances with ground-truth distances over all pairs of clips: nearly free, since clips "
            "near in time look alike to anything that looks"),
-    Column("spearman_all", "Spearman, all pairs", "the same of ranks"),
-    Column("pearson_distant", "Pearson, distant events",
+    Column("spearman_all", "Spearman, all pairs", "Spearman all pairs", "the same of ranks"),
+    Column("pearson_distant", "Pearson, distant events", "Pearson distant",
            "the same as the first over pairs of distant events alone: here it is hard"),
-    Column("spearman_distant", "Spearman, distant events", "the same of ranks"),
-    Column("recall_at_10", "recall@10",
+    Column("spearman_distant", "Spearman, distant events", "Spearman distant", "the same of ranks"),
+    Column("recall_at_10", "recall@10", "recall@10",
            "how many of the 10 clips that the ground truth calls nearest are among the row's 10 nearest"),
-    Column("top_10_similarity", "similarity of top 10",
+    Column("top_10_similarity", "similarity of top 10", "top 10 alike",
            "mean ground-truth similarity of the row's 10 nearest, divided by that of the truth's own"),
 )  # fmt: skip
 
