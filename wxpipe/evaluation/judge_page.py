@@ -42,8 +42,8 @@ def page(root: Root, judged: Evaluation) -> str:
             f"<h1>{html.escape(title)}</h1>",
             "<p>A vector of a clip, six hours of pictures, should lie near those of clips that look alike. What looks "
             "alike is told by the ground truth, which compares the pictures' grid histograms and is far too slow to "
-            "search with. Here the two are compared, on clips that the model has not learned from unless it says so."
-            "</p>",
+            "search with. Here the two are compared on clips that the model has never seen; where that is not so, it "
+            "is said below.</p>",
             f'<p class="soft">{html.escape(what_was_judged(judged))}</p>',
             *(f'<p class="out">{html.escape(note)}</p>' for note in judged.notes),
             *_gain(judged),
