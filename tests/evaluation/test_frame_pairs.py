@@ -45,8 +45,9 @@ def test_squared_distances_are_exact(rows: int, pixels: int, seed: int) -> None:
     np.testing.assert_array_equal(squared_distances(drawn), literal)
 
 
-def test_l1_of_histograms_written_out() -> None:
-    sizes = np.array([4, 9, 6])
+@pytest.mark.parametrize("large", [6, 40_000], ids=["narrow sums", "wide sums"])
+def test_l1_of_histograms_written_out(large: int) -> None:
+    sizes = np.array([4, 9, large, 9])
     draw = np.random.default_rng(2)
     counts = np.stack(
         [[draw.multinomial(size, np.ones(5) / 5) for size in sizes] for _ in range(7)]
@@ -55,9 +56,9 @@ def test_l1_of_histograms_written_out() -> None:
     planes = histograms(cdfs, sizes)
     np.testing.assert_array_equal(planes, counts.transpose(0, 2, 1))
     total = np.zeros((7, 7))
-    add_l1(planes, 0.5 / (sizes * sizes.size), 2, total)
+    add_l1(planes, sizes, 2, total)
     shares = counts / sizes[None, :, None]
-    literal = 0.5 * np.abs(shares[:, None] - shares[None]).sum(axis=3).mean(axis=2)
+    literal = np.abs(shares[:, None] - shares[None]).sum(axis=(2, 3))
     np.testing.assert_allclose(total, np.triu(literal, 1), atol=1e-12)
 
 

@@ -62,8 +62,8 @@ class FrameReader:
         total = np.zeros((len(slots), len(slots)))
         for channel in range(cdfs.shape[1]):
             planes = histograms(cdfs[:, channel], sizes)
-            add_l1(planes, 0.5 / (sizes * sizes.size), max(1, TILE_BYTES // planes[0].nbytes), total)
-        total /= cdfs.shape[1]
+            add_l1(planes, sizes, max(1, TILE_BYTES // planes[0].nbytes), total)
+        total /= 2 * sizes.size * cdfs.shape[1]
         return total + total.T
 
     def squared_l2(self, slots: Ints) -> Floats:
