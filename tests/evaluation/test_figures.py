@@ -215,6 +215,19 @@ def test_a_better_encoder_is_told_from_a_worse_one_and_not_from_its_equal() -> N
         assert (lost.value, lost.verdict) == (0.0, "no measurable gain")
 
 
+def test_both_sides_of_a_gain_are_resampled_together() -> None:
+    """What two rows share of luck cancels: of nearly equal rows the gain is far surer than either."""
+    base, near = judged(planted(0.5, 2), planted(0.502, 2))
+    weights = multiplicities(40, 200, 1)
+    for column in COLUMNS:
+        alone, found = estimate(base[column.name], weights), gain(near[column.name], base[column.name], weights)
+        literal = np.percentile(near[column.name].of(weights) - base[column.name].of(weights), (2.5, 97.5))
+        assert [found.low, found.high] == literal.tolist()
+        assert alone.high is not None
+        assert alone.low is not None
+        assert literal[1] - literal[0] < 0.5 * (alone.high - alone.low), column.head
+
+
 def test_an_interval_holds_its_figure_and_widens_with_fewer_events() -> None:
     (figures,) = judged(planted(0.5, 2))
     for figure in figures.values():
