@@ -77,13 +77,18 @@ def test_json_and_a_page_of_the_same_judgement(cli: CommandLine, root: Root, tru
     assert shown == document
 
 
-def test_a_table_says_what_training_gained(cli: CommandLine, root: Root) -> None:
+def test_a_table_says_what_training_gained(cli: CommandLine, root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     said = cli("evaluate", "--root", root.url, "--satellite", "mini", "--clips", 60)
     assert said.code == 0, said.err
     words = " ".join(said.out.split())
     for expected in ("oracle", "random", "untrained", "pixel L2", "histogram L1", "trained", "gained", "60 of ",
                      "What training gained", "of distance with distance", "-.955"):  # fmt: skip
         assert expected in words
+    lines = said.out.splitlines()
+    oracle = next(line for line in lines if line.startswith("oracle"))
+    assert oracle.split() == ["oracle", *["1.000"] * len(COLUMNS)], "no column is cut off at 80 characters"
+    assert "…" not in said.out
     assert cli("evaluate", "--root", root.url, "--clips", 60).out == said.out
 
 

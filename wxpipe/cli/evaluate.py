@@ -97,7 +97,7 @@ def _show(judged: Evaluation) -> None:
     console.print(f"{judged.model}: {what_was_judged(judged)}", markup=False)
     for note in judged.notes:
         console.print(f"[yellow]note[/] {note}")
-    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_lines=False)
+    table = Table(box=box.SIMPLE, padding=0, show_edge=False)
     table.add_column("", no_wrap=True)
     for column in COLUMNS:
         table.add_column(column.short, justify="right", min_width=10)
