@@ -14,8 +14,9 @@ HEAVY = ("torch", "prefect", "dask", "distributed", "lancedb", "lance", "zarr", 
          "matplotlib", "cv2", "numpy")  # fmt: skip
 VERBS = (
     ("backfill",), ("scan",), ("plan",), ("status",), ("validate",), ("digest",), ("search",), ("similarity",),
-    ("sql",), ("train",), ("embed",), ("synth",), ("pairs",), ("pairs", "build"), ("pairs", "export"), ("release",),
-    ("release", "build"), ("release", "promote"), ("release", "rollback"), ("release", "list"), ("release", "maintain"),
+    ("sql",), ("train",), ("embed",), ("evaluate",), ("synth",), ("pairs",), ("pairs", "build"),
+    ("pairs", "export"), ("release",), ("release", "build"), ("release", "promote"), ("release", "rollback"),
+    ("release", "list"), ("release", "maintain"),
 )  # fmt: skip
 
 

@@ -100,7 +100,7 @@ def _overview(listing: Listing, every: Sequence[Figures]) -> list[str]:
     remarkable = [f"<strong>{figures.source.id}</strong>: {_text(words)}" for figures in every
                   for words in stands_out(figures)]  # fmt: skip
     found = [f'<p class="out">{words}</p>' for words in remarkable] or ['<p class="calm">Nothing.</p>']
-    return [f"<p>{counted}</p>", _table(head, rows), "<h3>What stands out</h3>", *found]
+    return [f"<p>{counted}</p>", table(head, rows), "<h3>What stands out</h3>", *found]
 
 
 def _source(figures: Figures) -> list[str]:
@@ -136,7 +136,7 @@ def _channel_table(figures: Figures) -> str:
         [_text(name), channel.band, "yes" if channel.required else "no", f"{int(count):,}", percent(share)]
         for (name, channel), count, share in zip(channels, files, shares, strict=True)
     ]
-    return _table(["channel", "band", "required", "pictures", "of the scheduled slots"], rows)
+    return table(["channel", "band", "required", "pictures", "of the scheduled slots"], rows)
 
 
 def _capacity(every: Sequence[Figures]) -> list[str]:
@@ -149,7 +149,7 @@ def _capacity(every: Sequence[Figures]) -> list[str]:
             "frames", "clips", "vectors (number)", "core-hours"]  # fmt: skip
     return [
         "<h2>What a store of it would take</h2>",
-        _table(head, [[_text(name), *_estimate(capacity)] for name, capacity in capacities]),
+        table(head, [[_text(name), *_estimate(capacity)] for name, capacity in capacities]),
         f'<p class="soft">Estimated from the counts above and the sizes in the satellites\' TOML: '
         f"{PICTURE_BYTES_A_PIXEL} bytes a pixel as kept (measured on COMS: 0.98 MB a picture), reduced pictures "
         f"raw, one grid CDF packed {CDF_RATIO} times, vectors of frames and clips twice (Parquet and Lance). Core-"
@@ -187,7 +187,7 @@ def _unread(listing: Listing) -> list[str]:
         "<h2>Files in no source</h2>",
         '<p class="soft">Normal: few, and none that should be a picture. A name that should be read needs a grammar, '
         "an area or a channel in a satellite's TOML; # stands for digits.</p>",
-        _table(["why", "files", "bytes", "form of the name", "examples"], rows),
+        table(["why", "files", "bytes", "form of the name", "examples"], rows),
         *note,
     ]
 
@@ -196,7 +196,8 @@ def _glossary() -> list[str]:
     return ["<h2>The words</h2><dl>", *(f"<dt>{word}</dt><dd>{meaning}</dd>" for word, meaning in WORDS), "</dl>"]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are HTML already."""
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'

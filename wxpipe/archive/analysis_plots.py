@@ -105,7 +105,7 @@ def _days_by_hours(figures: Figures, palette: Palette) -> Figure:
 def _years(figures: Figures, palette: Palette) -> Figure:
     years, months = coverage_by_month(figures)
     rows = len(years)
-    figure, (upper, lower) = _many_axes(palette, 1.9 + 0.5 * rows, 2)
+    figure, (upper, lower) = many_axes(palette, 1.9 + 0.5 * rows, 2)
     _heat(upper, months, (0, 12, rows, 0))
     for (row, column), share in np.ndenumerate(months):
         if not np.isnan(share):
@@ -158,7 +158,7 @@ def draw_schedule(figures: Figures, palette: Palette) -> Figure:
 
 def draw_channels(figures: Figures, palette: Palette) -> Figure:
     """Slots by how many channels have a file: of those required, and of all."""
-    figure, panels = _many_axes(palette, 2.3, 1, 2)
+    figure, panels = many_axes(palette, 2.3, 1, 2)
     for axes, required in zip(panels, (True, False), strict=True):
         slots = figures.by_channels(required)
         top = len(slots) - 1
@@ -211,7 +211,7 @@ def draw_windows(figures: Figures, palette: Palette) -> Figure:
 
 def draw_sizes(figures: Figures, palette: Palette) -> Figure:
     """Median size of a day's files by channel over time, and each channel's spread; days of small files marked."""
-    figure, (over_time, spread) = _many_axes(palette, 2.9, 1, 2, widths=(3, 1))
+    figure, (over_time, spread) = many_axes(palette, 2.9, 1, 2, widths=(3, 1))
     sizes, names = figures.sizes, list(figures.satellite.channels)
     start = float(mdates.date2num(figures.first_day))
     for channel, name in enumerate(names):
@@ -252,13 +252,14 @@ PLOTS: tuple[tuple[str, str, Draw], ...] = (
 
 
 def _axes(palette: Palette, height: float) -> tuple[Figure, Axes]:
-    figure, (axes,) = _many_axes(palette, height)
+    figure, (axes,) = many_axes(palette, height)
     return figure, axes
 
 
-def _many_axes(
+def many_axes(
     palette: Palette, height: float, rows: int = 1, columns: int = 1, widths: tuple[int, ...] | None = None
 ) -> tuple[Figure, list[Axes]]:
+    """A drawing of some rows and columns of axes, as pages show them; its height in inches."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     grid: Any = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
     for axes in grid.flat:

@@ -179,11 +179,11 @@ def _rounded_cdfs(
     store = histogram_store(root, source)
     frames, positions = np.unique(slots, return_inverse=True)
     step = store.axis.slots_per_day
-    parts = [_rounded_part(store, frames[at : at + step]) for at in range(0, len(frames), step)]
+    parts = [read_rounded(store, frames[at : at + step]) for at in range(0, len(frames), step)]
     return np.concatenate(parts), positions.reshape(slots.shape)
 
 
-def _rounded_part(store: HistogramStore, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+def read_rounded(store: HistogramStore, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     """CDFs of some slots, rounded by the cells of each picture's own height, (n, channel, bin, cell)."""
     counts = store.read(slots)
     if len(store.area.heights) == 1:
