@@ -46,7 +46,16 @@ class Waiting:
     holder: str
 
 
-Event = Result | StageStarted | Waiting
+@dataclass(frozen=True)
+class Note:
+    """What a stage says of a partition while it goes on: an event of its own, that reads as a sentence."""
+
+    stage: str
+    partition: Partition
+    what: object
+
+
+Event = Result | StageStarted | Waiting | Note
 
 _listeners: list[Callable[[Event], None]] = []
 
