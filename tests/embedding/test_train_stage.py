@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.embedding.conftest import DAY, WEEK, Mapping, backfilled
 from tests.mini import FIRST, SOURCE
 from wxpipe.archive.png import png_size_mode
-from wxpipe.archive.synthetic import mini_satellite, write_archive
 from wxpipe.embedding.curves import draw_curves, read_history
 from wxpipe.embedding.embed_stage import read_vectors
 from wxpipe.embedding.train_stage import UNTRAINED, current_model, read_model_card
 from wxpipe.errors import NotFoundError, UsageError
-from wxpipe.pipeline.backfill import Job, Report, run, scan
-from wxpipe.pipeline.plan import Range, notes
+from wxpipe.pipeline.backfill import Job, Report
+from wxpipe.pipeline.plan import notes
 from wxpipe.pipeline.run import Workers
 from wxpipe.similarity.clip_ks import clip_similarities
 from wxpipe.similarity.clip_stage import find_clip, read_clips
@@ -28,37 +28,6 @@ from wxpipe.similarity.splits import SPLITS, split_days
 from wxpipe.similarity.strategies import BINS, OWN_SECONDS, draw_triples, get_strategy
 from wxpipe.store.frames import frame_store
 from wxpipe.store.root import Root
-
-WEEK, DAY = 7 * 96, 96
-OPTIONS: dict[str, Any] = {"pairs_triples": 600, "pairs_days_a_block": 2, "train_epochs": 3,
-                           "train_learning_rate": 1e-4}  # fmt: skip
-STAGES = ("ingest", "histograms", "clips", "pairs", "train", "embed")
-
-
-def backfilled(folder: Path, slots: int, workers: Workers, **options: Any) -> tuple[Job, Report]:
-    made = write_archive(folder / "archive", mini_satellite(), "t", FIRST, slots, seed=3)
-    wanted = Range(stages=STAGES)
-    job = Job(str(folder / "root"), str(made.pictures), str(made.satellite), wanted, {**OPTIONS, **options})
-    assert scan(job).state == "done"
-    return job, run(job, workers)
-
-
-class Mapping(Workers):
-    """Workers of this process that note what a stage spreads over them."""
-
-    def __init__(self) -> None:
-        self.blocks: list[Any] = []
-
-    def map(self, function: Any, items: Any) -> Any:
-        self.blocks += items
-        return map(function, items)
-
-
-@pytest.fixture(scope="module")
-def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Report, Mapping]:
-    workers = Mapping()
-    job, report = backfilled(tmp_path_factory.mktemp("week"), WEEK, workers)
-    return job, report, workers
 
 
 def test_a_week_is_trained_on_and_the_model_says_with_what(week: tuple[Job, Report, Mapping]) -> None:
