@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from tests.embedding.conftest import DAY, WEEK, Mapping, backfilled
 from tests.mini import FIRST, SOURCE
 from wxpipe.archive.png import png_size_mode
-from wxpipe.embedding.curves import draw_curves, read_history
+from wxpipe.embedding.curves import describe_training, draw_curves, epoch_rows, read_history
 from wxpipe.embedding.embed_stage import read_vectors
 from wxpipe.embedding.train_stage import UNTRAINED, current_model, read_model_card
 from wxpipe.errors import NotFoundError, UsageError
@@ -102,6 +103,7 @@ def test_a_day_is_too_little_and_a_named_untrained_projection_serves(tmp_path: P
     assert report.exit_code == 0
     assert model.startswith(UNTRAINED)
     assert not read_model_card(root, model).trained
+    assert "Nothing was learned" in describe_training(root, model)
     assert len(read_triples(root, SOURCE)) == 0
     assert notes(job.context()) == []
 
@@ -180,11 +182,23 @@ def test_how_a_training_went_is_kept_and_drawn(week: tuple[Job, Report, Mapping]
     root = Root(week[0].root)
     model = current_model(root, SOURCE)
     history = read_history(root, model)
-    assert [record["epoch"] for record in history["records"]] == [0, 1, 2, 3]
+    assert [record.epoch for record in history.records] == [0, 1, 2, 3]
     card = read_model_card(root, model)
-    assert history["records"][history["best_epoch"]]["validation_loss"] == card.metrics["validation_loss"]
+    assert history.best.validation_loss == card.metrics["validation_loss"]
     draw_curves(root, model, tmp_path / "curves.png")
     header = png_size_mode((tmp_path / "curves.png").read_bytes(), "curves.png")
     assert (header.rows, header.columns) == (540, 960)
+    text = describe_training(root, model)
+    facts = (
+        "360 train, 120 valid, 120 test",
+        f"{card.metrics['test_loss']:.5f}",
+        f"epoch {history.best_epoch} of 3",
+        "all 3 epochs",
+    )
+    assert all(fact in text for fact in facts)
+    picture = b64decode(text.partition("data:image/png;base64,")[2].partition(")")[0])
+    assert png_size_mode(picture, "inline").columns == 960
+    rows = epoch_rows(history)
+    assert [row["kept"] for row in rows] == ["kept" if n == history.best_epoch else "" for n in range(4)]
     with pytest.raises(NotFoundError, match="nothing was learned"):
         draw_curves(root, f"{UNTRAINED}-0123456789ab", tmp_path / "none.png")

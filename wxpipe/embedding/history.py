@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class StepTaken:
     epoch: int
     learned: int
     train_loss: float
+    fleeting: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class EpochEnded:
 
     def __str__(self) -> str:
         best = f"best {self.best.validation_loss:.5f} of epoch {self.best.epoch}"
-        return f"{self.record}, {best}; {self.record.seconds:.1f} s; ends with epoch {self.last} or a better one's"
+        return f"{self.record}, {best}; {self.record.seconds:.1f} s; to end after epoch {self.last}"
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class ClipsRead:
 
     done: int
     total: int
+    fleeting: ClassVar[bool] = True
 
     def __str__(self) -> str:
         return f"{self.done:,} of {self.total:,} clips read"

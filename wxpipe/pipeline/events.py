@@ -54,6 +54,11 @@ class Note:
     partition: Partition
     what: object
 
+    @property
+    def fleeting(self) -> bool:
+        """Whether it says something at every step: for a progress bar, and not for a log."""
+        return bool(getattr(self.what, "fleeting", False))
+
 
 Event = Result | StageStarted | Waiting | Note
 
