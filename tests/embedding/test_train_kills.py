@@ -16,7 +16,7 @@ import pytest
 
 from tests.embedding.conftest import Mapping
 from tests.embedding.nursery import Nursery
-from tests.mini import SOURCE, digest_of, points_of
+from tests.mini import SOURCE, digest_of, points_of, wxpipe
 from wxpipe.embedding.history import Remark, StepTaken
 from wxpipe.embedding.train_stage import Train, checkpoint_folder, current_model, model_folder
 from wxpipe.errors import LeaseLostError
@@ -219,3 +219,21 @@ def test_a_ghost_leaves_its_successors_model_alone(roots, monkeypatch):
     assert made["card"]["settings"]["seed"] == 7
     assert len(root.objects.names("models/channel-linear")) == 2, "the one of the fixture, and the successor's"
     assert root.objects.names(checkpoint_folder(SOURCE)) == []
+
+
+def test_the_command_goes_on_and_begins_anew_when_asked(roots, peace, nursery):
+    """`wxpipe train` takes what the killed training left; with --fresh it does not."""
+    said = {}
+    for extra in ((), ("--fresh",)):
+        root = new_root(roots)
+        assert nursery.train(root, OPTIONS, kill_at_step=30, **STEPS)[0] == -signal.SIGKILL
+        status, said[extra] = wxpipe(
+            "train", "--root", str(root), "--keep-pairs", "--epochs", "4", "--learning-rate", "2e-4", "--patience", "3",
+            "--curves", str(root / "curves.png"), *extra,
+        )  # fmt: skip
+        assert status == 0, said[extra]
+        check_whole(root, peace)
+        assert (root / "curves.png").stat().st_size > 10_000
+    assert "goes on after epoch 2 and 32 triples of epoch 3" in said[()]
+    assert "goes on" not in said[("--fresh",)]
+    assert "epoch 4: training" in said[()]

@@ -20,6 +20,9 @@ def command(
     keep_pairs: Annotated[bool, typer.Option("--keep-pairs", help="Learn from the pairs that are there.")] = False,
     curves: Annotated[str, typer.Option("--curves", metavar="PNG", help="Draw the losses of one satellite's.")] = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, whatever checkpoint there is.")] = False,
+    patience: Annotated[
+        int, typer.Option("--patience", min=0, help="Epochs without a better one, after which it ends; 0: 10.")
+    ] = 0,
     rate: Annotated[float, typer.Option("--learning-rate", min=0.0, help="0: as published, 1e-5.")] = 0.0,
 ) -> None:
     """Draw fresh pairs and train a model anew. Its vectors and release follow with the next backfill.
@@ -31,7 +34,7 @@ def command(
     from wxpipe.pipeline.backfill import Job
     from wxpipe.pipeline.plan import Range
 
-    chosen = {"train_epochs": epochs, "train_learning_rate": rate}
+    chosen = {"train_epochs": epochs, "train_learning_rate": rate, "train_patience": patience}
     anew = ("train",) if keep_pairs else ("pairs", "train")
     options = {"anew": anew, "fresh": fresh, **{name: value for name, value in chosen.items() if value}}
     job = Job(root, wanted=Range(tuple(satellite or ()), stages=anew), options=options)
