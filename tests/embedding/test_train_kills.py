@@ -108,7 +108,9 @@ def killed_at(point: int, roots: Path, nursery: Nursery) -> Path:
     return root
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if n % 2 else pytest.mark.slow) for n, kind in enumerate(KINDS)]
+)
 def test_killed_at_a_write_point_of_each_kind(kind, roots, peace, nursery):
     point = max(n for n, name in enumerate(peace.points, 1) if name.startswith(kind))
     check_whole(killed_at(point, roots, nursery), peace)
@@ -125,13 +127,13 @@ def test_killed_at_every_write_point_there_is(roots, peace, nursery):
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
 def test_killed_after_random_steps_again_and_again(seed, roots, peace, nursery):
     draw, root, steps = random.Random(seed), new_root(roots), 0
-    for _ in range(4):
+    for _ in range(3):
         status, taken = nursery.train(root, OPTIONS, kill_at_step=draw.randint(6, 15), **STEPS)
         steps += taken
         assert status == -signal.SIGKILL or steps >= peace.steps
     status, taken = nursery.train(root, OPTIONS, **STEPS)
     assert status == 0
-    assert steps + taken <= peace.steps + 4 * 5, "more than what lies between two checkpoints was done again"
+    assert steps + taken <= peace.steps + 3 * 5, "more than what lies between two checkpoints was done again"
     check_whole(root, peace)
 
 
@@ -221,19 +223,17 @@ def test_a_ghost_leaves_its_successors_model_alone(roots, monkeypatch):
     assert root.objects.names(checkpoint_folder(SOURCE)) == []
 
 
-def test_the_command_goes_on_and_begins_anew_when_asked(roots, peace, nursery):
+@pytest.mark.parametrize("extra", [(), pytest.param(("--fresh",), marks=pytest.mark.slow)], ids=["", "fresh"])
+def test_the_command_goes_on_and_begins_anew_when_asked(extra, roots, peace, nursery):
     """`wxpipe train` takes what the killed training left; with --fresh it does not."""
-    said = {}
-    for extra in ((), ("--fresh",)):
-        root = new_root(roots)
-        assert nursery.train(root, OPTIONS, kill_at_step=30, **STEPS)[0] == -signal.SIGKILL
-        status, said[extra] = wxpipe(
-            "train", "--root", str(root), "--keep-pairs", "--epochs", "4", "--learning-rate", "2e-4", "--patience", "3",
-            "--curves", str(root / "curves.png"), *extra,
-        )  # fmt: skip
-        assert status == 0, said[extra]
-        check_whole(root, peace)
-        assert (root / "curves.png").stat().st_size > 10_000
-    assert "goes on after epoch 2 and 32 triples of epoch 3" in said[()]
-    assert "goes on" not in said[("--fresh",)]
-    assert "epoch 4: training" in said[()]
+    root = new_root(roots)
+    assert nursery.train(root, OPTIONS, kill_at_step=30, **STEPS)[0] == -signal.SIGKILL
+    status, said = wxpipe(
+        "train", "--root", str(root), "--keep-pairs", "--epochs", "4", "--learning-rate", "2e-4", "--patience", "3",
+        "--curves", str(root / "curves.png"), *extra,
+    )  # fmt: skip
+    assert status == 0, said
+    check_whole(root, peace)
+    assert (root / "curves.png").stat().st_size > 10_000
+    assert ("goes on after epoch 2 and 32 triples of epoch 3" in said) == (not extra)
+    assert "epoch 4: training" in said
