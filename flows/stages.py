@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from wxpipe.errors import WxpipeError
 from wxpipe.pipeline.backfill import Job, Report, check_range
 from wxpipe.pipeline.cluster import open_cluster, open_workers
-from wxpipe.pipeline.events import Result
+from wxpipe.pipeline.events import Event, Note, Result, listening
 from wxpipe.pipeline.plan import in_parcels
 from wxpipe.pipeline.run import due_by_lease, run_stage
 from wxpipe.pipeline.stages import get_stage
@@ -40,12 +40,18 @@ def run_parcel(
     leases: Sequence[str],
     address: str,
 ) -> list[Result]:
-    """Runs one stage over some source-months (or named things) on Dask workers.
+    """Runs one stage over some source-months (or named things) on Dask workers; what it says is logged.
 
     Raises:
         ParcelFailedError: some of them failed.
     """
-    with open_workers(address) as workers:
+    logger = get_run_logger()
+
+    def log(event: Event) -> None:
+        if isinstance(event, Note) and not event.fleeting:
+            logger.info("%s %s: %s", event.stage, event.partition.key, event.what)
+
+    with listening(log), open_workers(address) as workers:
         results = run_stage(stage, job.context(), check_range(job), workers, leases)
     if any(result.state != "done" for result in results):
         raise ParcelFailedError(stage, results)

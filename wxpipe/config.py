@@ -64,3 +64,10 @@ class RunSettings(BaseSettings):
         default=60.0, gt=0, description="A lease whose heartbeat stands still for so long is taken over."
     )
     retries: int = Field(default=3, ge=0, description="How often a partition that asks to be retried is.")
+    checkpoint_seconds: float = Field(default=120.0, gt=0, description="Between two checkpoints of a training.")
+    checkpoint_steps: int = Field(
+        default=0, ge=0, description="Steps between two checkpoints, where they come first; 0: by seconds alone."
+    )
+    clip_cache_bytes: int = Field(
+        default=1 << 30, ge=0, description="Memory for clips' pictures in training; more of them go to a scratch file."
+    )

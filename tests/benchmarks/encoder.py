@@ -17,7 +17,8 @@ from tests.benchmarks.report import Row, Seconds, take_turns
 from wxpipe.embedding.channel_linear import ChannelLinear
 from wxpipe.embedding.inference import clip_vectors, embed_frames
 from wxpipe.embedding.pictures import ClipMeans
-from wxpipe.embedding.training import TrainingSettings, Triples, make_optimizer, training_step
+from wxpipe.embedding.steps import make_optimizer, training_step
+from wxpipe.embedding.training import TrainingSettings, Triples
 
 CHANNELS = ("ir01", "ir02", "swir", "wv")
 WIDTH = 32

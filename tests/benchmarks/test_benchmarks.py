@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 
-from tests.benchmarks import all_pairs, clip_pair, encoder, pictures
+from tests.benchmarks import all_pairs, clip_pair, encoder, loader, pictures
 from tests.benchmarks.report import Row, Seconds, Skipped, machine, table
 from wxpipe.satellites.catalog import find_source, shipped_satellites
 from wxpipe.similarity.layout import GridSpec, cell_sizes
@@ -36,6 +36,13 @@ def test_steps_and_vectors_equal_those_of_the_published_way() -> None:
     week = encoder.Week(encoder.moving_frames(140, 60, 66), clips)
     rows = [*encoder.training(week, 4, 1), *encoder.embedding(week, 3, 1)]
     assert [row.goal for row in rows] == ["6", "6", "20", "20"]
+
+
+def test_batches_from_the_store_train_as_those_in_memory_do(tmp_path: Path) -> None:
+    frames = loader.make_store(tmp_path, 2, 24, (12, 14))
+    clips = loader.make_clips(frames, 2, 24, 10)
+    rows = [row for limit in (0, 1 << 20) for row in loader.compare(frames, clips, 1, limit)]
+    assert [row.goal for row in rows] == [".9 of the wall"] * 4
 
 
 def test_a_row_without_its_peer_is_skipped_and_no_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.embedding.conftest import DAY, WEEK, Mapping, backfilled
 from tests.mini import FIRST, SOURCE
 from wxpipe.archive.png import png_size_mode
-from wxpipe.archive.synthetic.archive import write_archive
-from wxpipe.archive.synthetic.source import mini_satellite
-from wxpipe.embedding.curves import draw_curves, read_history
+from wxpipe.embedding.curves import describe_training, draw_curves, epoch_rows, read_history
 from wxpipe.embedding.embed_stage import read_vectors
 from wxpipe.embedding.train_stage import UNTRAINED, current_model, read_model_card
 from wxpipe.errors import NotFoundError, UsageError
-from wxpipe.pipeline.backfill import Job, Report, run, scan
-from wxpipe.pipeline.plan import Range, notes
+from wxpipe.pipeline.backfill import Job, Report
+from wxpipe.pipeline.plan import notes
 from wxpipe.pipeline.run import Workers
 from wxpipe.similarity.clip_ks import clip_similarities
 from wxpipe.similarity.clip_stage import find_clip, read_clips
@@ -29,37 +29,6 @@ from wxpipe.similarity.splits import SPLITS, split_days
 from wxpipe.similarity.strategies import BINS, OWN_SECONDS, draw_triples, get_strategy
 from wxpipe.store.frames import frame_store
 from wxpipe.store.root import Root
-
-WEEK, DAY = 7 * 96, 96
-OPTIONS: dict[str, Any] = {"pairs_triples": 600, "pairs_days_a_block": 2, "train_epochs": 3,
-                           "train_learning_rate": 1e-4}  # fmt: skip
-STAGES = ("ingest", "histograms", "clips", "pairs", "train", "embed")
-
-
-def backfilled(folder: Path, slots: int, workers: Workers, **options: Any) -> tuple[Job, Report]:
-    made = write_archive(folder / "archive", mini_satellite(), "t", FIRST, slots, seed=3)
-    wanted = Range(stages=STAGES)
-    job = Job(str(folder / "root"), str(made.pictures), str(made.satellite), wanted, {**OPTIONS, **options})
-    assert scan(job).state == "done"
-    return job, run(job, workers)
-
-
-class Mapping(Workers):
-    """Workers of this process that note what a stage spreads over them."""
-
-    def __init__(self) -> None:
-        self.blocks: list[Any] = []
-
-    def map(self, function: Any, items: Any) -> Any:
-        self.blocks += items
-        return map(function, items)
-
-
-@pytest.fixture(scope="module")
-def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Report, Mapping]:
-    workers = Mapping()
-    job, report = backfilled(tmp_path_factory.mktemp("week"), WEEK, workers)
-    return job, report, workers
 
 
 def test_a_week_is_trained_on_and_the_model_says_with_what(week: tuple[Job, Report, Mapping]) -> None:
@@ -134,6 +103,7 @@ def test_a_day_is_too_little_and_a_named_untrained_projection_serves(tmp_path: P
     assert report.exit_code == 0
     assert model.startswith(UNTRAINED)
     assert not read_model_card(root, model).trained
+    assert "Nothing was learned" in describe_training(root, model)
     assert len(read_triples(root, SOURCE)) == 0
     assert notes(job.context()) == []
 
@@ -212,11 +182,23 @@ def test_how_a_training_went_is_kept_and_drawn(week: tuple[Job, Report, Mapping]
     root = Root(week[0].root)
     model = current_model(root, SOURCE)
     history = read_history(root, model)
-    assert [record["epoch"] for record in history["records"]] == [0, 1, 2, 3]
+    assert [record.epoch for record in history.records] == [0, 1, 2, 3]
     card = read_model_card(root, model)
-    assert history["records"][history["best_epoch"]]["validation_loss"] == card.metrics["validation_loss"]
+    assert history.best.validation_loss == card.metrics["validation_loss"]
     draw_curves(root, model, tmp_path / "curves.png")
     header = png_size_mode((tmp_path / "curves.png").read_bytes(), "curves.png")
     assert (header.rows, header.columns) == (540, 960)
+    text = describe_training(root, model)
+    facts = (
+        "360 train, 120 valid, 120 test",
+        f"{card.metrics['test_loss']:.5f}",
+        f"epoch {history.best_epoch} of 3",
+        "all 3 epochs",
+    )
+    assert all(fact in text for fact in facts)
+    picture = b64decode(text.partition("data:image/png;base64,")[2].partition(")")[0])
+    assert png_size_mode(picture, "inline").columns == 960
+    rows = epoch_rows(history)
+    assert [row["kept"] for row in rows] == ["kept" if n == history.best_epoch else "" for n in range(4)]
     with pytest.raises(NotFoundError, match="nothing was learned"):
         draw_curves(root, f"{UNTRAINED}-0123456789ab", tmp_path / "none.png")

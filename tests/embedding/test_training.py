@@ -8,14 +8,13 @@ import torch
 from torch import nn
 
 from wxpipe.embedding.channel_linear import ChannelLinear
+from wxpipe.embedding.history import EpochEnded, StepTaken, TrainingEvent, TrainingStarted
 from wxpipe.embedding.pictures import ClipMeans
+from wxpipe.embedding.steps import make_optimizer, training_step
 from wxpipe.embedding.training import (
-    EpochRecord,
     TrainingSettings,
     Triples,
-    make_optimizer,
     train,
-    training_step,
 )
 from wxpipe.errors import RefusedError
 
@@ -125,13 +124,19 @@ def test_gradients_are_clipped_before_the_step(problem):
 def test_training_lowers_the_loss_of_clips_it_has_not_seen(problem):
     pictures, learn, judge = problem
     settings = TrainingSettings(learning_rate=2e-3, epochs=15)
-    told: list[EpochRecord] = []
-    history = train(new_model(), pictures, learn, judge, settings, device="cpu", progress=told.append)
-    assert tuple(told) == history.records
-    assert [record.epoch for record in told] == list(range(len(told)))
-    assert told[0].train_loss is None
-    assert history.best.validation_loss < 0.6 * told[0].validation_loss
-    assert told[-1].train_loss < 0.6 * told[1].train_loss
+    told: list[TrainingEvent] = []
+    history = train(new_model(), pictures, learn, judge, settings, device="cpu", tell=told.append)
+    assert told[0] == TrainingStarted(len(learn), 15)
+    epochs = [event for event in told if isinstance(event, EpochEnded)]
+    assert tuple(event.record for event in epochs) == history.records
+    assert [record.epoch for record in history.records] == list(range(len(epochs)))
+    assert epochs[-1].best == history.best
+    steps = [event for event in told if isinstance(event, StepTaken) and event.epoch == 3]
+    assert [event.learned for event in steps] == [32, 64, 96, 128, 160]
+    assert steps[-1].train_loss == history.records[3].train_loss
+    assert history.records[0].train_loss is None
+    assert history.best.validation_loss < 0.6 * history.records[0].validation_loss
+    assert history.records[-1].train_loss < 0.6 * history.records[1].train_loss
 
 
 def test_two_runs_are_equal_bit_for_bit(problem):

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import cli
-from wxpipe.archive.synthetic import mini_satellite, write_archive
+from wxpipe.archive.synthetic.archive import write_archive
+from wxpipe.archive.synthetic.source import mini_satellite
 from wxpipe.archive.truth import Truth, Visit
 from wxpipe.pipeline.backfill import Job, run, scan
 from wxpipe.pipeline.plan import Range

@@ -21,12 +21,14 @@ console = Console(stderr=True)
 @contextmanager
 def watching() -> Iterator[None]:
     """Shows a progress bar a stage for whatever runs in this process."""
-    from wxpipe.pipeline.events import Result, StageStarted, Waiting, listening
+    from wxpipe.cli.show_training import TrainingBars
+    from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, listening
 
     columns = (SpinnerColumn(), TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(),
                TextColumn("{task.fields[note]}"), TimeRemainingColumn())  # fmt: skip
     bars: dict[str, int] = {}
     with Progress(*columns, console=console, transient=False) as progress:
+        training = TrainingBars(progress)
 
         def show(event: Event) -> None:
             if isinstance(event, StageStarted):
@@ -35,6 +37,8 @@ def watching() -> Iterator[None]:
                     progress.update(known.id, total=(known.total or 0) + event.partitions)
                 elif event.partitions:
                     bars[event.stage] = progress.add_task(event.stage, total=event.partitions, note="")
+            elif isinstance(event, Note):
+                training.show(event)
             elif isinstance(event, Waiting):
                 progress.console.print(f"waiting for {event.lease}, held by {event.holder}")
             elif isinstance(event, Result) and event.stage in bars:

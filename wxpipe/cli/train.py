@@ -19,17 +19,24 @@ def command(
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="0: as published, 100.")] = 0,
     keep_pairs: Annotated[bool, typer.Option("--keep-pairs", help="Learn from the pairs that are there.")] = False,
     curves: Annotated[str, typer.Option("--curves", metavar="PNG", help="Draw the losses of one satellite's.")] = "",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, whatever checkpoint there is.")] = False,
+    patience: Annotated[
+        int, typer.Option("--patience", min=0, help="Epochs without a better one, after which it ends; 0: 10.")
+    ] = 0,
     rate: Annotated[float, typer.Option("--learning-rate", min=0.0, help="0: as published, 1e-5.")] = 0.0,
 ) -> None:
-    """Draw fresh pairs and train a model anew. Its vectors and release follow with the next backfill."""
+    """Draw fresh pairs and train a model anew. Its vectors and release follow with the next backfill.
+
+    A training that was broken off goes on from its latest checkpoint, and comes to the model that it would have made.
+    """
     from wxpipe.cli.backfill import run_job
     from wxpipe.cli.show import show_report
     from wxpipe.pipeline.backfill import Job
     from wxpipe.pipeline.plan import Range
 
-    chosen = {"train_epochs": epochs, "train_learning_rate": rate}
+    chosen = {"train_epochs": epochs, "train_learning_rate": rate, "train_patience": patience}
     anew = ("train",) if keep_pairs else ("pairs", "train")
-    options = {"anew": anew, **{name: value for name, value in chosen.items() if value}}
+    options = {"anew": anew, "fresh": fresh, **{name: value for name, value in chosen.items() if value}}
     job = Job(root, wanted=Range(tuple(satellite or ()), stages=anew), options=options)
     report = run_job(job, "", workers, direct=True)
     show_report(report, root)

@@ -6,6 +6,7 @@ The mean commutes with a linear map, so that training reads one picture a clip a
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from typing import Protocol
 
@@ -24,22 +25,86 @@ _TILE = 8192  # pixels whose sums stay in the first-level cache while all frames
 
 
 class MeanPictures(Protocol):
-    """Where training takes clips from: a cache over a store, or memory."""
+    """Where a training step takes clips from."""
 
     def __getitem__(self, clips: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Return the mean pictures of clips (n,) by their indexes: float32 in 0..1 (n, channel, pixels)."""
 
 
-class ClipMeans:
-    """Mean pictures of clips whose frames are in memory; each is computed once while it fits the cache.
+class SummedMeans(ABC):
+    """Mean pictures out of the sums of clips' frames, uint16: exact, and half the size (0.9 MB a COMS clip).
 
-    What is kept is the sum of the frames as uint16: exact, and half the size of the mean (0.9 MB a COMS
-    clip).
+    Wherever sums come from, a clip's picture is the same bit for bit.
+
+    Args:
+        channels, pixels: of a picture.
+        frames: of a clip.
+
+    Raises:
+        ValueError: a clip has more than 257 frames.
+    """
+
+    def __init__(self, channels: int, pixels: int, frames: int) -> None:
+        if frames > MAX_CLIP_FRAMES:
+            raise ValueError(f"a clip may have {MAX_CLIP_FRAMES} frames, found {frames}")
+        self.shape = (channels, pixels)
+        self._values = channels * pixels
+        self._scale = np.float32(GREY_SCALE / frames)
+
+    def __getitem__(self, clips: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return the mean pictures of clips (n,) by their indexes: float32 in 0..1 (n, channel, pixels)."""
+        out = aligned_empty((len(clips), *self.shape))
+        self.read(clips, out)
+        return out
+
+    def read(self, clips: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
+        """Write the mean pictures of clips (n,) to `out`, float32 (n, channel, pixels), contiguous."""
+        rows = out.reshape(len(clips), self._values)
+        for row, clip in enumerate(clips.tolist()):
+            scale_pixels(self._sum(clip), self._scale, rows[row])
+
+    @abstractmethod
+    def _sum(self, clip: int) -> npt.NDArray[np.uint16]:
+        """The sum of a clip's frames, (channel * pixels,)."""
+
+
+class CachedMeans(SummedMeans):
+    """Sums are made when they are asked for, and kept while they fit; the least recently used go first.
+
+    Args:
+        cache_bytes: how much memory sums may take.
+    """
+
+    def __init__(self, channels: int, pixels: int, frames: int, cache_bytes: int) -> None:
+        super().__init__(channels, pixels, frames)
+        self._capacity = cache_bytes // (2 * self._values)
+        self._sums: OrderedDict[int, npt.NDArray[np.uint16]] = OrderedDict()
+
+    def _sum(self, clip: int) -> npt.NDArray[np.uint16]:
+        known = self._sums.get(clip)
+        if known is not None:
+            self._sums.move_to_end(clip)
+            return known
+        fresh = np.empty(self._values, np.uint16)
+        self._make(clip, fresh)
+        if self._capacity > 0:
+            while len(self._sums) >= self._capacity:
+                self._sums.popitem(last=False)
+            self._sums[clip] = fresh
+        return fresh
+
+    @abstractmethod
+    def _make(self, clip: int, out: npt.NDArray[np.uint16]) -> None:
+        """Write the sum of a clip's frames to `out`."""
+
+
+class ClipMeans(CachedMeans):
+    """Mean pictures of clips whose frames are in memory.
 
     Args:
         frames: uint8 (frame, channel, y, x), reduced frames.
         clip_frames: integer (clip, frames a clip), each clip's frames as indexes into `frames`.
-        cache_bytes: how much memory sums may take; the least recently used go first.
+        cache_bytes: how much memory sums may take.
 
     Raises:
         ValueError: dtype, shape or an index is out of range, or a clip has more than 257 frames.
@@ -53,36 +118,15 @@ class ClipMeans:
     ) -> None:
         check_frames(frames)
         check_clip_frames(clip_frames, len(frames))
-        if clip_frames.shape[1] > MAX_CLIP_FRAMES:
-            raise ValueError(f"a clip may have {MAX_CLIP_FRAMES} frames, found {clip_frames.shape[1]}")
-        self._shape = (frames.shape[1], frames.shape[2] * frames.shape[3])
+        super().__init__(frames.shape[1], frames.shape[2] * frames.shape[3], clip_frames.shape[1], cache_bytes)
         self._frames = np.ascontiguousarray(frames).reshape(len(frames), -1)
         self._clip_frames = np.ascontiguousarray(clip_frames, np.int64)
-        self._scale = np.float32(GREY_SCALE / clip_frames.shape[1])
-        self._capacity = cache_bytes // (2 * self._frames.shape[1])
-        self._sums: OrderedDict[int, npt.NDArray[np.uint16]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._clip_frames)
 
-    def __getitem__(self, clips: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        out = aligned_empty((len(clips), self._frames.shape[1]))
-        for row, clip in enumerate(clips.tolist()):
-            scale_pixels(self._sum(clip), self._scale, out[row])
-        return out.reshape(len(clips), *self._shape)
-
-    def _sum(self, clip: int) -> npt.NDArray[np.uint16]:
-        known = self._sums.get(clip)
-        if known is not None:
-            self._sums.move_to_end(clip)
-            return known
-        fresh = np.empty(self._frames.shape[1], np.uint16)
-        sum_frames(self._frames, self._clip_frames[clip], fresh)
-        if self._capacity > 0:
-            while len(self._sums) >= self._capacity:
-                self._sums.popitem(last=False)
-            self._sums[clip] = fresh
-        return fresh
+    def _make(self, clip: int, out: npt.NDArray[np.uint16]) -> None:
+        sum_frames(self._frames, self._clip_frames[clip], out)
 
 
 def aligned_empty(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

@@ -1,4 +1,8 @@
-"""The `train` stage: a model for a source from its triples, or the untrained projection where there is no split."""
+"""The `train` stage: a model for a source from its triples, or the untrained projection where there is no split.
+
+A training that is broken off goes on from its latest checkpoint, ``checkpoints/<source>/<number>.safetensors``, when
+the stage runs again; what it comes to is bit for bit what it would have been.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +13,25 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from wxpipe import __version__
-from wxpipe.embedding.cards import ClipCard, DataCard, InputCard, ModelCard, model_fingerprint, read_card
+from wxpipe.config import RunSettings
+from wxpipe.embedding.cards import CARD, ClipCard, DataCard, InputCard, ModelCard, model_fingerprint, read_card
+from wxpipe.embedding.history import TrainingHistory
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import Source
-from wxpipe.similarity.clip_stage import clip_rule, read_clips
-from wxpipe.similarity.identity import parse_clip_id
-from wxpipe.similarity.pairs import read_triples
-from wxpipe.store.frames import frame_store
+from wxpipe.similarity.clip_stage import clip_rule
+from wxpipe.similarity.pairs import SCHEMA, read_triples
+from wxpipe.store.frames import content_digest, frame_store
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
 
 if TYPE_CHECKING:
     from wxpipe.embedding.channel_linear import ChannelLinear
-    from wxpipe.embedding.training import TrainingHistory, TrainingSettings, Triples
+    from wxpipe.embedding.checkpoints import Checkpoints
+    from wxpipe.embedding.stored_triples import StoredTriples
+    from wxpipe.embedding.training import TrainingSettings
 
 CONTRACT = 1
 WIDTH = 128
@@ -58,17 +64,24 @@ class Train:
         """Nothing to prepare."""
 
     def run(self, partition: Partition, context: Context) -> Outcome:
-        """Trains and saves; the outcome's output is the model's string, ``<name>-<fingerprint>``."""
+        """Trains and saves; the outcome's output is the model's string, ``<name>-<fingerprint>``.
+
+        A checkpoint of the end stays until the ledger has the model: a run that is killed in between has it to save
+        the same model again.
+        """
+        from wxpipe.embedding.stored_triples import count_splits
+
         root, source = context.root, context.root.source(partition.name)
         triples = _triples(root, source.id)
-        counts = {split: triples["split"].to_pylist().count(split) for split in ("train", "valid", "test")}
+        counts = count_splits(triples)
         learn = counts["train"] >= FEWEST_TRIPLES and counts["valid"] > 0 and counts["test"] > 0
-        files = _trained(root, source, triples, counts, context) if learn else _untrained(root, source)
-        card = read_card(files["card.json"])
+        files, checkpoints = _trained(context, source, triples) if learn else (_untrained(root, source), ())
+        card = read_card(files[CARD])
         model = f"{card.name}-{model_fingerprint(card)}"
+        context.check_lease()
         for name in sorted(files, reverse=True):  # the card last: with it a model is there
             root.objects.put(f"{model_folder(model)}/{name}", files[name])
-        return Outcome({**counts, "trained": int(card.trained)}, model)
+        return Outcome({**counts, "trained": int(card.trained)}, model, obsolete=checkpoints)
 
 
 def model_folder(model: str) -> str:
@@ -88,7 +101,12 @@ def read_model_card(root: Root, model: str) -> ModelCard:
     Raises:
         NotFoundError: there is no such model.
     """
-    return read_card(root.objects.get(f"{model_folder(model)}/card.json"))
+    return read_card(root.objects.get(f"{model_folder(model)}/{CARD}"))
+
+
+def checkpoint_folder(source: str) -> str:
+    """Where the checkpoints of a source's training lie while it goes on."""
+    return f"checkpoints/{source}"
 
 
 def _channels(source: Source) -> tuple[str, ...]:
@@ -130,90 +148,77 @@ def _encoder(card: ModelCard) -> ChannelLinear:
     return ChannelLinear.from_card(card)
 
 
-def _trained(root: Root, source: Source, table: pa.Table, counts: dict[str, int], context: Context) -> dict[str, bytes]:
+def _trained(context: Context, source: Source, table: pa.Table) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The files of a trained model, and what checkpoints it leaves."""
+    from wxpipe.embedding.loader import stored_means
     from wxpipe.embedding.models import save_model
-    from wxpipe.embedding.training import TrainingSettings, train
+    from wxpipe.embedding.stored_triples import stored_triples
+    from wxpipe.embedding.training import train, unseen_loss
 
-    fields = TrainingSettings.__dataclass_fields__
+    settings, card = _settings(context), _blank_card(context.root, source, TRAINED)
+    encoder, stored = _encoder(card), stored_triples(context.root, source.id, table)
+    checkpoints = _checkpoints(context, source, card, settings, stored)
+    frames, limit = frame_store(context.root, source), RunSettings().clip_cache_bytes
+    with stored_means(frames, stored.slots, card.channels, limit, context.say) as pictures:
+        history = train(
+            encoder, pictures, stored.of["train"], stored.of["valid"], settings,
+            tell=context.say, checkpoints=checkpoints,
+        )  # fmt: skip
+        loss = unseen_loss(encoder, pictures, stored.of["test"], settings)
+    counts = {split: len(triples) for split, triples in stored.of.items()}
+    data = DataCard(pairs=source.id, triples=counts, fingerprint=context.root.ledger.output("pairs", source.id))
+    told = {"settings": asdict(settings), "metrics": _metrics(history, loss), "data": data}
+    files = save_model(encoder, card.model_copy(update=told))
+    return {**files, HISTORY: json.dumps(history.document(), indent=1).encode()}, checkpoints.keys
+
+
+def _settings(context: Context) -> TrainingSettings:
+    """The settings of a run: the defaults, and what its options change."""
+    from wxpipe.embedding.training import TrainingSettings
+
     given = {k.removeprefix("train_"): v for k, v in context.options.items() if k.startswith("train_")}
-    chosen = {name: value for name, value in given.items() if name in fields}
-    settings = TrainingSettings(**chosen)
-    card = _blank_card(root, source, TRAINED)
-    encoder = _encoder(card)
-    names, pictures = _means(root, source, table, card.channels)
-    of_split = {split: _indexed(table, names, split) for split in counts}
-    history = train(
-        encoder, pictures, of_split["train"], of_split["valid"], settings,
-        progress=lambda record: context.progress(record.epoch),
-    )  # fmt: skip
-    card = _signed(
-        root, source.id, card, settings, history, counts, _test_loss(encoder, pictures, of_split["test"], settings)
-    )
-    return {**save_model(encoder, card), HISTORY: json.dumps(asdict(history), indent=1).encode()}
+    fields = TrainingSettings.__dataclass_fields__
+    return TrainingSettings(**{name: value for name, value in given.items() if name in fields})
 
 
-def _signed(
-    root: Root, source: str, card: ModelCard, settings: TrainingSettings, history: TrainingHistory,
-    counts: dict[str, int], test_loss: float,
-) -> ModelCard:  # fmt: skip
-    metrics = {
+def _metrics(history: TrainingHistory, test_loss: float) -> dict[str, float]:
+    return {
         "validation_loss": history.best.validation_loss,
         "validation_loss_untrained": history.records[0].validation_loss,
         "test_loss": test_loss,
         "best_epoch": float(history.best_epoch),
         "epochs": float(len(history.records) - 1),
     }
-    data = DataCard(pairs=source, triples=counts, fingerprint=root.ledger.output("pairs", source))
-    return card.model_copy(update={"settings": asdict(settings), "metrics": metrics, "data": data})
 
 
-def _test_loss(encoder: ChannelLinear, pictures: StoredMeans, test: Triples, settings: TrainingSettings) -> float:
-    import torch
+def _checkpoints(
+    context: Context, source: Source, card: ModelCard, settings: TrainingSettings, stored: StoredTriples
+) -> Checkpoints:
+    """The checkpoints of just this training: these pairs and pictures, this encoder, these settings, this code."""
+    from wxpipe.embedding.checkpoints import Checkpoints
 
-    from wxpipe.embedding.training import mean_loss
-
-    return mean_loss(encoder, pictures, test, settings, next(iter(encoder.parameters())).device or torch.device("cpu"))
+    ledger, axis = context.root.ledger, source.satellite.axis
+    midnights = np.unique(stored.slots // axis.slots_per_day) * axis.slots_per_day
+    training = fingerprint_of(
+        contract=CONTRACT,
+        pairs=ledger.output("pairs", source.id),
+        clips=content_digest({"slots": stored.slots}),
+        pictures=[ledger.output("ingest", Partition(source.id, axis.day(slot)).key) for slot in midnights.tolist()],
+        card=card.content(),
+        settings=asdict(settings),
+    )
+    run = RunSettings()
+    checkpoints = Checkpoints(
+        context.root.objects, checkpoint_folder(source.id), training, seconds=run.checkpoint_seconds,
+        steps=run.checkpoint_steps, check=context.check_lease, tell=context.say,
+    )  # fmt: skip
+    if context.options.get("fresh"):
+        checkpoints.forget()
+    return checkpoints
 
 
 def _triples(root: Root, name: str) -> pa.Table:
     try:
         return read_triples(root, name)
     except NotFoundError:
-        from wxpipe.similarity.pairs import SCHEMA
-
         return SCHEMA.empty_table()
-
-
-class StoredMeans:
-    """Mean pictures of clips out of the store, with a bounded cache of their exact sums."""
-
-    def __init__(self, root: Root, source: Source, slots: npt.NDArray[np.int64], channels: tuple[str, ...]) -> None:
-        from wxpipe.embedding.pictures import ClipMeans
-
-        frames, positions = np.unique(slots, return_inverse=True)
-        reduced = frame_store(root, source).reduced(frames, channels)
-        self._means = ClipMeans(reduced, positions.reshape(slots.shape))
-
-    def __getitem__(self, clips: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        return self._means[clips]
-
-
-def _means(
-    root: Root, source: Source, table: pa.Table, channels: tuple[str, ...]
-) -> tuple[dict[str, int], StoredMeans]:
-    """Index of every clip of the triples, and their mean pictures."""
-    names = sorted({name for column in ("x", "y", "z") for name in table[column].to_pylist()})
-    days = sorted({parse_clip_id(name).time.date() for name in names})
-    slots = {row["clip_id"]: row["slots"] for day in days for row in read_clips(root, source.id, day).to_pylist()}
-    return {name: n for n, name in enumerate(names)}, StoredMeans(
-        root, source, np.asarray([slots[name] for name in names], np.int64), channels
-    )
-
-
-def _indexed(table: pa.Table, names: dict[str, int], split: str) -> Triples:
-    from wxpipe.embedding.training import Triples
-
-    rows = [row for row in table.to_pylist() if row["split"] == split]
-    clips = np.array([[names[row[c]] for c in ("x", "y", "z")] for row in rows], np.int64).reshape(-1, 3)
-    truth = np.array([[row["sim_xy"], row["sim_xz"]] for row in rows], np.float32).reshape(-1, 2)
-    return Triples(clips, truth)

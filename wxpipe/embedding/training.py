@@ -2,14 +2,13 @@
 
 What the published program does, with two differences: a clip costs one product and not 20, since the mean
 commutes with the encoder; and gradients are clipped before the step (the published program clips them after
-it, where that has no effect).
+it, where that has no effect). A training goes on from a checkpoint as if it had never stopped.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
@@ -17,10 +16,27 @@ import numpy.typing as npt
 import torch
 
 from wxpipe.draws import derived_seed, permutation
-from wxpipe.embedding.devices import fixed_threads, mixed_precision, pick_device
-from wxpipe.embedding.losses import log_ratio_loss
-from wxpipe.embedding.pictures import MeanPictures, aligned
+from wxpipe.embedding.checkpoints import (
+    Checkpoints,
+    Position,
+    TrainingState,
+    optimizer_tensors,
+    restore_optimizer,
+)
+from wxpipe.embedding.devices import fixed_threads, pick_device
+from wxpipe.embedding.history import (
+    EpochEnded,
+    EpochRecord,
+    StepTaken,
+    TrainingEvent,
+    TrainingHistory,
+    TrainingStarted,
+    tell_nobody,
+)
+from wxpipe.embedding.pictures import SummedMeans
+from wxpipe.embedding.prefetch import Prefetch
 from wxpipe.embedding.registry import TrainableEncoder
+from wxpipe.embedding.steps import make_optimizer, mean_loss, training_step
 from wxpipe.errors import RefusedError
 
 _SHUFFLES = 0x5F1E  # the purpose within a seed for which shuffles are drawn
@@ -90,58 +106,31 @@ class Triples:
         return Triples(self.clips[rows], self.similarities[rows])
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """What an epoch came to; epoch 0 is before training.
-
-    Attributes:
-        train_loss: mean over its triples, each by the weights of its step; None for epoch 0.
-        validation_loss: by the weights at its end.
-        seconds: how long it took; two runs' records are equal whatever these are.
-    """
-
-    epoch: int
-    train_loss: float | None
-    validation_loss: float
-    seconds: float = field(compare=False)
-
-
-@dataclass(frozen=True)
-class TrainingHistory:
-    """What training came to: all epochs, the one whose weights were kept, and why it ended."""
-
-    records: tuple[EpochRecord, ...]
-    best_epoch: int
-    stopped_early: bool
-
-    @property
-    def best(self) -> EpochRecord:
-        """The record of the epoch whose weights the encoder has now."""
-        return self.records[self.best_epoch]
-
-
 def train(
     encoder: TrainableEncoder,
-    pictures: MeanPictures,
+    pictures: SummedMeans,
     triples: Triples,
     validation: Triples,
     settings: TrainingSettings,
     *,
     device: str | None = None,
-    progress: Callable[[EpochRecord], None] | None = None,
+    tell: Callable[[TrainingEvent], None] = tell_nobody,
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingHistory:
     """Train an encoder in place and leave it with the weights of the lowest validation loss.
 
-    Two runs with the same arguments on one machine's CPU give equal weights bit for bit.
+    Two runs with the same arguments on one machine's CPU give equal weights bit for bit, however often they were
+    broken off and went on from a checkpoint.
 
     Args:
         encoder: one whose mean commutes; is moved to the device and stays there.
-        pictures: the clips' mean pictures.
+        pictures: the clips' mean pictures; read by a thread of its own until this returns.
         triples: to learn from.
         validation: to judge by, of clips from other times.
         settings: how.
         device: where to compute; None takes the GPU where there is one.
-        progress: is told each epoch's record as it ends.
+        tell: is told of the start, each step and each epoch.
+        checkpoints: of this training; it goes on from the latest, and leaves one of its end. None keeps none.
 
     Raises:
         RefusedError: there are no triples or none to validate by, or the encoder's mean does not commute.
@@ -150,73 +139,20 @@ def train(
     _refuse_unfit(encoder, triples, validation)
     target = pick_device(device)
     encoder.to(target)
-    tell = progress or _say_nothing
     with fixed_threads(settings.threads):
         optimizer = make_optimizer(encoder, settings)
-        began = perf_counter()
-        loss = mean_loss(encoder, pictures, validation, settings, target)
-        records = [EpochRecord(0, None, loss, perf_counter() - began)]
-        tell(records[0])
-        best, kept = 0, _copy(encoder.state())
-        while len(records) <= settings.epochs and records[-1].epoch - best < settings.patience:
-            epoch, began = len(records), perf_counter()
-            learned = _epoch(encoder, optimizer, pictures, triples, settings, target, epoch)
-            loss = mean_loss(encoder, pictures, validation, settings, target)
-            records.append(EpochRecord(epoch, learned, loss, perf_counter() - began))
-            tell(records[-1])
-            if loss < records[best].validation_loss:
-                best, kept = epoch, _copy(encoder.state())
-        encoder.load_state(kept)
-    return TrainingHistory(tuple(records), best, stopped_early=len(records) <= settings.epochs)
+        run = _Run(encoder, optimizer, pictures, triples, validation, settings, target, tell, checkpoints)
+        run.begin()
+        while not run.ended:
+            run.epoch()
+        return run.finish()
 
 
-def make_optimizer(encoder: TrainableEncoder, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Return AdamW over the encoder's weights; fused, which reads and writes each of them once a step."""
-    return torch.optim.AdamW(
-        encoder.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
-
-
-def training_step(
-    encoder: TrainableEncoder,
-    optimizer: torch.optim.Optimizer,
-    pictures: MeanPictures,
-    batch: Triples,
-    settings: TrainingSettings,
-    device: torch.device,
-) -> float:
-    """Take one step on a batch of triples and return its loss, as it was before the step.
-
-    Raises:
-        FloatingPointError: the loss is not finite; no step was taken.
-    """
-    optimizer.zero_grad()
-    loss = _batch_loss(encoder, pictures, batch, settings, device)
-    value = loss.item()
-    if not math.isfinite(value):
-        raise FloatingPointError(f"training loss is {value}; a lower learning rate may help")
-    loss.backward()  # type: ignore[no-untyped-call]
-    # Before the step. After it, where the published program has it, it would change nothing at all.
-    torch.nn.utils.clip_grad_norm_(encoder.parameters(), settings.max_gradient_norm)
-    optimizer.step()
-    return value
-
-
-def mean_loss(
-    encoder: TrainableEncoder,
-    pictures: MeanPictures,
-    triples: Triples,
-    settings: TrainingSettings,
-    device: torch.device,
-) -> float:
-    """Return the mean loss of triples by the present weights; each clip is embedded once."""
-    clips, places = np.unique(triples.clips, return_inverse=True)
-    chunk = 3 * settings.batch
-    with torch.no_grad():
-        parts = [
-            _encode(encoder, pictures, clips[i : i + chunk], settings, device) for i in range(0, len(clips), chunk)
-        ]
-        return _loss(torch.cat(parts), places, triples).item()
+def unseen_loss(encoder: TrainableEncoder, pictures: SummedMeans, test: Triples, settings: TrainingSettings) -> float:
+    """Return the mean loss of triples that training has not seen, where and as it computed."""
+    device = next(iter(encoder.parameters())).device
+    with fixed_threads(settings.threads):
+        return mean_loss(encoder, pictures, test, settings, device)
 
 
 def _refuse_unfit(encoder: TrainableEncoder, triples: Triples, validation: Triples) -> None:
@@ -229,56 +165,109 @@ def _refuse_unfit(encoder: TrainableEncoder, triples: Triples, validation: Tripl
         raise RefusedError("training on mean pictures needs an encoder whose mean commutes; this one's does not")
 
 
-def _epoch(
-    encoder: TrainableEncoder,
-    optimizer: torch.optim.Optimizer,
-    pictures: MeanPictures,
-    triples: Triples,
-    settings: TrainingSettings,
-    device: torch.device,
-    epoch: int,
-) -> float:
-    order = permutation(derived_seed(settings.seed, _SHUFFLES, epoch), len(triples))
-    total = 0.0
-    for begin in range(0, len(order), settings.batch):
-        batch = triples.take(order[begin : begin + settings.batch])
-        total += len(batch) * training_step(encoder, optimizer, pictures, batch, settings, device)
-    return total / len(order)
+@dataclass
+class _Run:
+    """A training that goes on.
 
+    Attributes:
+        position: how far it has come.
+        best: the weights of the best epoch so far.
+        moment: when the seconds of `position` were counted last.
+    """
 
-def _batch_loss(
-    encoder: TrainableEncoder,
-    pictures: MeanPictures,
-    batch: Triples,
-    settings: TrainingSettings,
-    device: torch.device,
-) -> torch.Tensor:
-    # A clip that is in several triples of the batch is embedded once; its gradients add up.
-    clips, places = np.unique(batch.clips, return_inverse=True)
-    return _loss(_encode(encoder, pictures, clips, settings, device), places, batch)
+    encoder: TrainableEncoder
+    optimizer: torch.optim.Optimizer
+    pictures: SummedMeans
+    triples: Triples
+    validation: Triples
+    settings: TrainingSettings
+    device: torch.device
+    tell: Callable[[TrainingEvent], None]
+    checkpoints: Checkpoints | None
+    position: Position = field(default_factory=Position)
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    moment: float = field(default_factory=perf_counter)
 
+    @property
+    def ended(self) -> bool:
+        """Whether all epochs are over, or `patience` of them without a better one."""
+        return self.position.records[-1].epoch >= self._last
 
-def _encode(
-    encoder: TrainableEncoder,
-    pictures: MeanPictures,
-    clips: npt.NDArray[np.int64],
-    settings: TrainingSettings,
-    device: torch.device,
-) -> torch.Tensor:
-    batch = torch.from_numpy(aligned(pictures[clips])).to(device)
-    with mixed_precision(device, settings.bf16):
-        return encoder.encode(batch).float()
+    @property
+    def _last(self) -> int:
+        return min(self.position.best + self.settings.patience, self.settings.epochs)
 
+    def begin(self) -> None:
+        """Go on from the latest checkpoint, or begin with the loss of the untrained weights."""
+        state = self.checkpoints.latest() if self.checkpoints is not None else None
+        if state is not None:
+            self._restore(state)
+        position = self.position
+        self.tell(TrainingStarted(len(self.triples), self.settings.epochs, position.records, position.learned))
+        if state is None:
+            self._end_epoch(None)
 
-def _loss(vectors: torch.Tensor, places: npt.NDArray[np.intp], triples: Triples) -> torch.Tensor:
-    """Return the loss of triples whose clips are rows `places` (triple, 3) of `vectors`."""
-    x, y, z = (vectors[torch.from_numpy(places.reshape(-1, 3)[:, i]).to(vectors.device)] for i in range(3))
-    similarities = torch.from_numpy(triples.similarities).to(vectors)
-    return log_ratio_loss(x, y, z, similarities[:, 0], similarities[:, 1])
+    def epoch(self) -> None:
+        """Learn from the triples of an epoch that are not behind it, and validate."""
+        epoch = len(self.position.records)
+        rows = 3 * self.settings.batch
+        with Prefetch(self.pictures, (np.unique(batch.clips) for batch in self._batches(epoch)), rows) as coming:
+            for batch in self._batches(epoch):
+                loss = training_step(self.encoder, self.optimizer, coming, batch, self.settings, self.device)
+                self._count(len(batch), loss)
+                self.tell(StepTaken(epoch, self.position.learned, self.position.train_loss))
+                self._keep_if_due()
+        self._end_epoch(self.position.train_loss)
 
+    def finish(self) -> TrainingHistory:
+        """Leave the encoder with its best weights; a checkpoint of the end is kept until the model is saved."""
+        if self.checkpoints is not None:
+            self.checkpoints.save_last(self._state())
+        self.encoder.load_state(self.best)
+        position = self.position
+        stopped = position.records[-1].epoch < self.settings.epochs
+        return TrainingHistory(position.records, position.best, stopped_early=stopped)
 
-def _say_nothing(record: EpochRecord) -> None:
-    del record
+    def _batches(self, epoch: int) -> Iterator[Triples]:
+        """The batches of an epoch that come after its position, in an order drawn by seed and epoch."""
+        order = permutation(derived_seed(self.settings.seed, _SHUFFLES, epoch), len(self.triples))
+        for begin in range(self.position.learned, len(order), self.settings.batch):
+            yield self.triples.take(order[begin : begin + self.settings.batch])
+
+    def _count(self, triples: int, loss: float) -> None:
+        position = self.position
+        self.position = replace(
+            position,
+            learned=position.learned + triples,
+            loss_sum=position.loss_sum + triples * loss,
+            seconds=position.seconds + self._lap(),
+        )
+
+    def _end_epoch(self, train_loss: float | None) -> None:
+        loss = mean_loss(self.encoder, self.pictures, self.validation, self.settings, self.device)
+        position, epoch = self.position, len(self.position.records)
+        record = EpochRecord(epoch, train_loss, loss, position.seconds + self._lap())
+        best = position.best
+        if not position.records or loss < position.records[best].validation_loss:
+            best, self.best = epoch, _copy(self.encoder.state())
+        self.position = Position((*position.records, record), best)
+        self.tell(EpochEnded(record, self.position.records[best], self._last))
+
+    def _lap(self) -> float:
+        before, self.moment = self.moment, perf_counter()
+        return self.moment - before
+
+    def _keep_if_due(self) -> None:
+        if self.checkpoints is not None and self.checkpoints.due():
+            self.checkpoints.save(self._state())
+
+    def _state(self) -> TrainingState:
+        return TrainingState(self.position, self.encoder.state(), self.best, optimizer_tensors(self.optimizer))
+
+    def _restore(self, state: TrainingState) -> None:
+        self.encoder.load_state(state.weights)
+        restore_optimizer(self.optimizer, state.optimizer)
+        self.position, self.best = state.position, dict(state.best)
 
 
 def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

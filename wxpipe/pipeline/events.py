@@ -46,7 +46,21 @@ class Waiting:
     holder: str
 
 
-Event = Result | StageStarted | Waiting
+@dataclass(frozen=True)
+class Note:
+    """What a stage says of a partition while it goes on: an event of its own, that reads as a sentence."""
+
+    stage: str
+    partition: Partition
+    what: object
+
+    @property
+    def fleeting(self) -> bool:
+        """Whether it says something at every step: for a progress bar, and not for a log."""
+        return bool(getattr(self.what, "fleeting", False))
+
+
+Event = Result | StageStarted | Waiting | Note
 
 _listeners: list[Callable[[Event], None]] = []
 

@@ -9,20 +9,21 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from wxpipe.config import RunSettings
 from wxpipe.errors import LeaseLostError, Retry, WxpipeError
-from wxpipe.pipeline.events import Result, StageStarted, Waiting, tell
+from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, tell
 from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of
 from wxpipe.pipeline.stages import get_stage
 from wxpipe.store.leases import Heartbeat, Lease
 from wxpipe.store.ledger import Entry
 from wxpipe.store.root import Root
-from wxpipe.store.stage import Context, Outcome, Partition, ignore_progress
+from wxpipe.store.stage import Context, Outcome, Partition, ignore_progress, say_nothing
+from wxpipe.store.writepoints import write_point
 
 Task = tuple[str, Partition, Context]
 """A stage's name, what it is to do, and where: what travels to a worker."""
@@ -37,11 +38,11 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
     try:
         stage = get_stage(stage_name)
         fingerprint = stage.fingerprint(partition, context)
-        _check_lease(context)
+        context.check_lease()
         begun = True
         ready = replace(context, previous=_reopen(stage_name, partition, context))
         outcome = _with_retries(lambda: stage.run(partition, ready))
-        _check_lease(context)
+        context.check_lease()
         return _record_done(stage_name, partition, context, fingerprint, outcome, started)
     except LeaseLostError as error:
         return Result(stage_name, partition, "lost", {}, error=str(error), torn=begun)
@@ -76,6 +77,10 @@ def _record_done(
         seconds=round(time.monotonic() - started, 3),
     )  # fmt: skip
     root.ledger.put(entry)
+    with suppress(OSError, WxpipeError):  # what is left of them does no harm
+        for key in outcome.obsolete:
+            write_point(f"before delete {key}")
+            root.objects.delete(key)
     quarantined = sum(record.kind == "quarantined" for record in outcome.records)
     return Result(stage_name, partition, "done", counts, quarantined)
 
@@ -87,7 +92,7 @@ def record_failure(stage_name: str, partition: Partition, context: Context, mess
     """
     entry = Entry(stage_name, partition.key, "failed", "", error=message, epoch=_epoch(context))
     try:
-        _check_lease(context)
+        context.check_lease()
         context.root.ledger.put(entry)
     except LeaseLostError as error:
         return Result(stage_name, partition, "lost", {}, error=f"{message} ({error})", torn=True)
@@ -107,11 +112,6 @@ def _with_retries(work: Callable[[], Any]) -> Any:
                 raise
             time.sleep(2.0**attempt)
     raise AssertionError("unreachable")
-
-
-def _check_lease(context: Context) -> None:
-    if context.lease is not None:
-        context.root.leases.check(context.lease)
 
 
 def _epoch(context: Context) -> int:
@@ -228,10 +228,14 @@ def _do(
 ) -> Generator[Result, None, None]:
     """Days go to workers; a stage that runs as one partition stays here and spreads its own blocks."""
     if get_stage(stage_name).trigger == "by day":
-        bare = replace(context, progress=ignore_progress, mapper=map)
+        bare = replace(context, progress=ignore_progress, mapper=map, say=say_nothing)
         yield from workers.run([(stage_name, partition, bare) for partition in partitions])
     else:
-        yield from (execute(stage_name, partition, context) for partition in partitions)
+        yield from (execute(stage_name, p, _telling(stage_name, p, context)) for p in partitions)
+
+
+def _telling(stage_name: str, partition: Partition, context: Context) -> Context:
+    return replace(context, say=lambda what: tell(Note(stage_name, partition, what)))
 
 
 @contextmanager

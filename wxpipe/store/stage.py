@@ -43,16 +43,22 @@ class Outcome:
         output: digest of what was made, as read back.
         inputs: digest of the raw content, where the stage can tell it.
         records: what was put aside or doubted, with reasons.
+        obsolete: objects that are of no use once the ledger has this; the runner removes them then.
     """
 
     counts: Mapping[str, int]
     output: str
     inputs: str = ""
     records: tuple[Record, ...] = ()
+    obsolete: tuple[str, ...] = ()
 
 
 def ignore_progress(count: int) -> None:
     """Tells nobody."""
+
+
+def say_nothing(event: object) -> None:
+    """Says nothing."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,13 @@ class Context:
     """How a stage that runs as one partition spreads its blocks: `map` here, Dask workers in a cluster."""
     previous: Entry | None = None
     """What the ledger had of this partition, where its result was whole when this run began."""
+    say: Callable[[Any], None] = say_nothing
+    """Where a stage that runs as one partition says how it goes: a small event of its own, that reads as a sentence."""
+
+    def check_lease(self) -> None:
+        """Raises LeaseLostError where another run has taken this one's lease: it must not write any more."""
+        if self.lease is not None:
+            self.root.leases.check(self.lease)
 
 
 def done_partitions(context: Context, stage: str) -> list[Partition]:
