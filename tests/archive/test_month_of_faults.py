@@ -219,8 +219,8 @@ def test_planting_is_drawn_by_the_seed_and_keeps_faults_apart(month: Month, tmp_
     assert all(a[0] != b[0] or b[1] - a[1] >= 5 for a, b in pairwise(slots))
 
 
-def test_what_cannot_be_planted_is_refused_with_the_reason(month: Month) -> None:
-    archive = month.trial.archive
+def test_what_cannot_be_planted_is_refused_with_the_reason(month: Month, tmp_path: Path) -> None:
+    archive = month.copy(tmp_path).trial.archive
     with pytest.raises(UsageError, match="no kind of fault 'rust'; there are: truncated"):
         plant(archive, month.source, month.paths, ["rust"], 1)
     plain = Source(parse_satellite(HOURLY.replace('text = "COMS', 'text = "X'), "x.toml"), "ea")

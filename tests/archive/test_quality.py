@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from wxpipe.archive.decode import decode
 from wxpipe.archive.drawing import draws, learn, part
 from wxpipe.archive.overlay import build_stencil, fill
+from wxpipe.archive.picture import PictureReader
 from wxpipe.archive.quality import BLACK, black, constant, survey
-from wxpipe.satellites.catalog import load_satellites, shipped_satellites
+from wxpipe.errors import Quarantine
+from wxpipe.satellites.catalog import Source, load_satellites, parse_satellite, shipped_satellites
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 SITES = Path(__file__).parents[1] / "sites"
@@ -146,3 +149,30 @@ def test_no_real_picture_is_found_fault_with(real_archive: Path) -> None:
         assert not black(below, 0)
         count += 1
     assert count >= 140 + 6 + 7
+
+
+@pytest.mark.parametrize(
+    ("hour", "middle", "reason"),
+    [(3, "[38.0, 127.0]", "black by day"), (15, "[38.0, 127.0]", ""), (3, "", "")],
+    ids=["noon in Korea", "midnight in Korea", "nobody says where"],
+)
+def test_a_black_picture_of_a_reflective_channel_is_sound_where_it_may_be_night(
+    hour: int, middle: str, reason: str
+) -> None:
+    place = f"middle = {middle}\n" if middle else ""
+    text = (
+        'name = "s"\ntitle = "S"\nfirst_day = 2020-01-01\nlast_day = 2020-12-31\ncadence_minutes = 60\n'
+        'channels = {vis = {band = "vis", reflective = true}, ir = {band = "ir"}}\nnames = []\n'
+        f'[areas.a]\nname = "A"\nrows = 40\ncolumns = 60\nreduce = [4, 4]\n{place}'
+    )
+    reader = PictureReader(Source(parse_satellite(text, "s.toml"), "a"), {})
+    when = datetime(2020, 3, 1, hour, tzinfo=UTC)
+    black_rgb = np.zeros((40, 60, 3), np.uint8)
+    if reason:
+        with pytest.raises(Quarantine, match=reason):
+            reader.check(black_rgb, "a.png", "vis", when)
+    else:
+        made = reader.check(black_rgb, "a.png", "vis", when)
+        assert (made.doubts, made.dark) == ((), True)
+    with pytest.raises(Quarantine, match="constant"):
+        reader.check(black_rgb, "a.png", "ir", when)

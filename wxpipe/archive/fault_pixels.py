@@ -164,9 +164,14 @@ def _stranger(change: Callable[[Bytes], Bytes]) -> Callable[[Victim], str]:
 
 
 def _of_another_day(victim: Victim) -> str:
-    """The least alike of a few pictures of the same channel, under this one's title."""
-    times = sorted(time for channel, time in victim.paths if channel == victim.channel)
-    far = [time for time in times[:: max(1, len(times) // 12)] if abs(time - victim.time) > timedelta(hours=36)]
+    """The least alike of a few pictures of the same channel, under this one's title.
+
+    They are of its own hour, so that no two of a day are made copies of one another.
+    """
+    apart = timedelta(days=2)
+    days = sorted(t for c, t in victim.paths if c == victim.channel and not (t - victim.time) % timedelta(days=1))
+    far = [time for time in days if abs(time - victim.time) >= apart]
+    far = far[:: max(1, len(far) // 12)]
     others = [replace(victim, time=time).grey() for time in far]
     shaped = [grey for grey in others if grey.shape == victim.grey().shape]
     if not shaped or min(victim.likeness(grey) for grey in shaped) > _UNLIKE:

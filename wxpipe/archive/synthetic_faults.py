@@ -54,7 +54,8 @@ def plant(pictures: Path, source: Source, paths: Paths, kinds: Sequence[str], se
         What must be said, in the order of planting; one fault may be told of several pictures.
 
     Raises:
-        UsageError: an unknown kind, one that the source's pictures cannot show, or no room for all.
+        UsageError: an unknown kind, or one that the source's pictures cannot show: nothing was touched. Or no room for
+            all: those before it are planted.
     """
     for kind in dict.fromkeys(kinds):
         if kind not in FAULTS:
@@ -62,9 +63,13 @@ def plant(pictures: Path, source: Source, paths: Paths, kinds: Sequence[str], se
         if reason := _hindrance(source, paths, FAULTS[kind]):
             raise UsageError(f"{source.id} cannot show the fault {kind!r}: {reason}")
     ground = _Ground(pictures, source, paths, seed)
-    # Those that suit few pictures choose first; what was planted for others stands in nobody's way.
-    order = sorted(range(len(kinds)), key=lambda n: (-len(FAULTS[kinds[n]].needs), n))
-    return tuple(told for n in order for told in ground.plant(kinds[n]))
+    return tuple(told for kind in sorted(kinds, key=_rank) for told in ground.plant(kind))
+
+
+def _rank(kind: str) -> tuple[bool, int]:
+    """Kinds that look at other pictures come while all of these are sound; then those that suit few pictures."""
+    needs = FAULTS[kind].needs
+    return "neighbours" not in needs, -len(needs)
 
 
 def _hindrance(source: Source, paths: Paths, fault: Fault) -> str:
