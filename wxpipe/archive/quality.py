@@ -18,6 +18,8 @@ Layer = NDArray[np.bool_]
 
 BLACK = 8
 """Grey up to which a reflective channel sees nothing: sensor noise at night stays below."""
+_TWILIGHT = 24
+"""Grey up to which lines of a reflective channel are no evidence: few levels are left there, and neighbours repeat."""
 
 # In real pictures no row has more than .87 of its pixels equal to the left or .82 equal to the one above, no column
 # .79 and .74. A dead line is not wholly even where its overlay is unknown: that crosses it at 53 of 1,500 pixels.
@@ -120,7 +122,7 @@ def survey(below: Bytes, hidden: Layer | None = None, *, reflective: bool = Fals
             quarters of it are hidden.
     """
     rows, columns = below.shape
-    dark = BLACK if reflective else -1
+    dark = _TWILIGHT if reflective else -1
     hidden = np.zeros(below.shape, np.bool_) if hidden is None else hidden
     dead_row, difference = np.zeros(rows, np.bool_), np.zeros(rows, np.float64)
     across, along = np.zeros((2, columns), np.int32), np.zeros((2, columns), np.int32)
