@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from wxpipe.embedding.losses import EPSILON, log_ratio_loss
+from wxpipe.embedding.losses import EPSILON, Floor, log_ratio_loss
 
 
 def vectors(rows: int, seed: int) -> torch.Tensor:
@@ -25,6 +25,17 @@ def test_one_triple_by_hand():
     expected = (math.log(5 / 2) - math.log((0.2 + 1e-6) / (0.4 + 1e-6))) ** 2
     found = log_ratio_loss(x, y, z, torch.tensor([0.8]), torch.tensor([0.6]))
     assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_floor_is_added_to_both_squares_and_learned():
+    x, y, z = torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 2.0]])
+    floor = Floor(11.0)
+    found = log_ratio_loss(x, y, z, torch.tensor([0.8]), torch.tensor([0.6]), floor)
+    expected = (0.5 * math.log((25 + 11) / (4 + 11)) - math.log((0.2 + 1e-6) / (0.4 + 1e-6))) ** 2
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    found.backward()
+    assert floor.logarithm.grad is not None
+    assert floor.logarithm.grad.item() != 0
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -102,6 +102,17 @@ def test_broken_off_after_any_step_and_resumed(breaks, every, problem, peace, fo
     found = problem.run(SETTINGS, opened(place, every))
     check_equal(found, peace)
     assert found.steps + taken <= peace.steps + len(breaks) * (every + 1), "more was done again than lies between two"
+
+
+@pytest.mark.parametrize("until", [1, 7, 13])
+def test_a_floor_is_resumed_with_the_weights(until, problem, folder):
+    how = replace(SETTINGS, floor=True)
+    peace, place = problem.run(how), folder / str(next(FOLDERS))
+    assert peace.history.floor is not None
+    assert peace.history.records != problem.run(SETTINGS).history.records
+    with pytest.raises(Interrupted):
+        problem.run(how, opened(place, 2), until)
+    check_equal(problem.run(how, opened(place, 2)), peace)
 
 
 def test_patience_and_the_best_epoch_survive(problem, folder):

@@ -173,8 +173,18 @@ def test_hard_triples_are_of_other_events_and_as_similar_as_there_are(week: tupl
     assert np.mean([row["sim_xy"] - row["sim_xz"] for row in hard]) < 0.02, "close calls"
 
 
+def test_distant_triples_are_uniform_ones_of_other_events(week: tuple[Job, Report, Mapping]) -> None:
+    root = Root(week[0].root)
+    distant = drawn_by("distant", root, 200)
+    for row in distant:
+        x, y, z = (parse_clip_id(row[name]).time for name in ("x", "y", "z"))
+        assert min(abs((y - x).total_seconds()), abs((z - x).total_seconds())) >= OWN_SECONDS
+    hard = np.mean([row["sim_xy"] for row in drawn_by("hard", root, 200)])
+    assert np.mean([row["sim_xy"] for row in distant]) < hard
+
+
 def test_a_strategy_that_is_not_known_is_answered_with_those_that_are() -> None:
-    with pytest.raises(UsageError, match="random, stratified, hard"):
+    with pytest.raises(UsageError, match="random, distant, stratified, hard"):
         get_strategy("clever")
 
 

@@ -20,8 +20,8 @@ def build(
     triples: Annotated[int, typer.Option(min=1, help="How many, over all splits.")] = 4000,
     seed: Annotated[int, typer.Option(help="Of the counter-based draws.")] = 1,
     strategy: Annotated[
-        Literal["random", "stratified", "hard"],
-        typer.Option(help="random; even over similarity; or the most similar clips of other events."),
+        Literal["random", "distant", "stratified", "hard"],
+        typer.Option(help="random; random of other events; even over similarity; the most similar of other events."),
     ] = "random",
 ) -> None:
     """Draw triples anew from what is in the root now; train reads them."""

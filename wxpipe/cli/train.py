@@ -24,6 +24,9 @@ def command(
         int, typer.Option("--patience", min=0, help="Epochs without a better one, after which it ends; 0: 10.")
     ] = 0,
     rate: Annotated[float, typer.Option("--learning-rate", min=0.0, help="0: as published, 1e-5.")] = 0.0,
+    floor: Annotated[
+        bool, typer.Option("--floor", help="Learn a floor of distances too; best with hard pairs.")
+    ] = False,
 ) -> None:
     """Draw fresh pairs and train a model anew. Its vectors and release follow with the next backfill.
 
@@ -37,6 +40,8 @@ def command(
     chosen = {"train_epochs": epochs, "train_learning_rate": rate, "train_patience": patience}
     anew = ("train",) if keep_pairs else ("pairs", "train")
     options = {"anew": anew, "fresh": fresh, **{name: value for name, value in chosen.items() if value}}
+    if floor:
+        options["train_floor"] = True
     job = Job(root, wanted=Range(tuple(satellite or ()), stages=anew), options=options)
     report = run_job(job, "", workers, direct=True)
     show_report(report, root)

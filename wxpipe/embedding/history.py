@@ -30,11 +30,16 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class TrainingHistory:
-    """What training came to: all epochs, the one whose weights were kept, and why it ended."""
+    """What training came to: all epochs, the one whose weights were kept, and why it ended.
+
+    Attributes:
+        floor: the square of the learned floor, at the best epoch; None where none was learned.
+    """
 
     records: tuple[EpochRecord, ...]
     best_epoch: int
     stopped_early: bool
+    floor: float | None = None
 
     @property
     def best(self) -> EpochRecord:
@@ -49,7 +54,7 @@ class TrainingHistory:
     def from_document(cls, document: Mapping[str, Any]) -> TrainingHistory:
         """The history that `document` described."""
         records = tuple(EpochRecord(**record) for record in document["records"])
-        return cls(records, document["best_epoch"], document["stopped_early"])
+        return cls(records, document["best_epoch"], document["stopped_early"], document.get("floor"))
 
 
 @dataclass(frozen=True)

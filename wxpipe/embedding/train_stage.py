@@ -164,7 +164,7 @@ def _trained(context: Context, source: Source, table: pa.Table) -> tuple[dict[st
             encoder, pictures, stored.of["train"], stored.of["valid"], settings,
             tell=context.say, checkpoints=checkpoints,
         )  # fmt: skip
-        loss = unseen_loss(encoder, pictures, stored.of["test"], settings)
+        loss = unseen_loss(encoder, pictures, stored.of["test"], settings, history)
     counts = {split: len(triples) for split, triples in stored.of.items()}
     data = DataCard(pairs=source.id, triples=counts, fingerprint=context.root.ledger.output("pairs", source.id))
     told = {"settings": asdict(settings), "metrics": _metrics(history, loss), "data": data}

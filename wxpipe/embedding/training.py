@@ -1,13 +1,15 @@
 """Training on triples of clips, each seen as its mean picture.
 
-What the published program does, with two differences: a clip costs one product and not 20, since the mean
-commutes with the encoder; and gradients are clipped before the step (the published program clips them after
-it, where that has no effect). A training goes on from a checkpoint as if it had never stopped.
+What the published program does, with three differences: a clip costs one product and not 20, since the mean commutes
+with the encoder; gradients are clipped before the step (the published program clips them after it, where that has no
+effect); and on request a `Floor` is learned beside the weights. A training goes on from a checkpoint as
+if it had never stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
@@ -33,12 +35,17 @@ from wxpipe.embedding.history import (
     TrainingStarted,
     tell_nobody,
 )
+from wxpipe.embedding.losses import MIN_SQUARED_DISTANCE, Floor
 from wxpipe.embedding.pictures import SummedMeans
 from wxpipe.embedding.prefetch import Prefetch
 from wxpipe.embedding.registry import TrainableEncoder
-from wxpipe.embedding.steps import make_optimizer, mean_loss, training_step
+from wxpipe.embedding.steps import make_optimizer, mean_loss, mean_square, training_step
 from wxpipe.errors import RefusedError
 
+FIRST_FLOOR = 2.0
+"""What a floor begins with, in mean squares of the distances of untrained vectors; measured, and not critical."""
+
+_FLOOR = "floor.logarithm"  # beside the encoder's weights, in checkpoints
 _SHUFFLES = 0x5F1E  # the purpose within a seed for which shuffles are drawn
 
 
@@ -55,6 +62,8 @@ class TrainingSettings:
         seed: of the order of the triples (the first weights are the encoder's own affair).
         threads: of the CPU; part of the result's last digits.
         bf16: on a GPU, compute products in bf16 autocast.
+        floor: whether a `Floor` is learned with the weights; the published program has none.
+        floor_learning_rate: of its logarithm.
     """
 
     learning_rate: float = 1e-5
@@ -66,9 +75,19 @@ class TrainingSettings:
     seed: int = 0
     threads: int = 1
     bf16: bool = False
+    floor: bool = False
+    floor_learning_rate: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "batch", "max_gradient_norm", "epochs", "patience", "threads"):
+        for name in (
+            "learning_rate",
+            "floor_learning_rate",
+            "batch",
+            "max_gradient_norm",
+            "epochs",
+            "patience",
+            "threads",
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} expected more than 0, found {getattr(self, name)}")
 
@@ -140,19 +159,27 @@ def train(
     target = pick_device(device)
     encoder.to(target)
     with fixed_threads(settings.threads):
-        optimizer = make_optimizer(encoder, settings)
-        run = _Run(encoder, optimizer, pictures, triples, validation, settings, target, tell, checkpoints)
+        floor = Floor(1.0).to(target) if settings.floor else None
+        optimizer = make_optimizer(encoder, settings, floor)
+        run = _Run(encoder, floor, optimizer, pictures, triples, validation, settings, target, tell, checkpoints)
         run.begin()
         while not run.ended:
             run.epoch()
         return run.finish()
 
 
-def unseen_loss(encoder: TrainableEncoder, pictures: SummedMeans, test: Triples, settings: TrainingSettings) -> float:
-    """Return the mean loss of triples that training has not seen, where and as it computed."""
+def unseen_loss(
+    encoder: TrainableEncoder,
+    pictures: SummedMeans,
+    test: Triples,
+    settings: TrainingSettings,
+    history: TrainingHistory,
+) -> float:
+    """Return the mean loss of triples that a training has not seen, where and as it computed."""
     device = next(iter(encoder.parameters())).device
+    floor = None if history.floor is None else Floor(history.floor).to(device)
     with fixed_threads(settings.threads):
-        return mean_loss(encoder, pictures, test, settings, device)
+        return mean_loss(encoder, pictures, test, settings, device, floor)
 
 
 def _refuse_unfit(encoder: TrainableEncoder, triples: Triples, validation: Triples) -> None:
@@ -176,6 +203,7 @@ class _Run:
     """
 
     encoder: TrainableEncoder
+    floor: Floor | None
     optimizer: torch.optim.Optimizer
     pictures: SummedMeans
     triples: Triples
@@ -202,6 +230,10 @@ class _Run:
         state = self.checkpoints.latest() if self.checkpoints is not None else None
         if state is not None:
             self._restore(state)
+        elif self.floor is not None:
+            square = mean_square(self.encoder, self.pictures, self.validation, self.settings, self.device)
+            with torch.no_grad():
+                self.floor.logarithm.fill_(math.log(FIRST_FLOOR * max(square, MIN_SQUARED_DISTANCE)))
         position = self.position
         self.tell(TrainingStarted(len(self.triples), self.settings.epochs, position.records, position.learned))
         if state is None:
@@ -213,7 +245,9 @@ class _Run:
         rows = 3 * self.settings.batch
         with Prefetch(self.pictures, (np.unique(batch.clips) for batch in self._batches(epoch)), rows) as coming:
             for batch in self._batches(epoch):
-                loss = training_step(self.encoder, self.optimizer, coming, batch, self.settings, self.device)
+                loss = training_step(
+                    self.encoder, self.optimizer, coming, batch, self.settings, self.device, self.floor
+                )
                 self._count(len(batch), loss)
                 self.tell(StepTaken(epoch, self.position.learned, self.position.train_loss))
                 self._keep_if_due()
@@ -223,10 +257,11 @@ class _Run:
         """Leave the encoder with its best weights; a checkpoint of the end is kept until the model is saved."""
         if self.checkpoints is not None:
             self.checkpoints.save_last(self._state())
-        self.encoder.load_state(self.best)
+        self._load(self.best)
         position = self.position
         stopped = position.records[-1].epoch < self.settings.epochs
-        return TrainingHistory(position.records, position.best, stopped_early=stopped)
+        floor = None if self.floor is None else self.floor.square.item()
+        return TrainingHistory(position.records, position.best, stopped_early=stopped, floor=floor)
 
     def _batches(self, epoch: int) -> Iterator[Triples]:
         """The batches of an epoch that come after its position, in an order drawn by seed and epoch."""
@@ -244,12 +279,12 @@ class _Run:
         )
 
     def _end_epoch(self, train_loss: float | None) -> None:
-        loss = mean_loss(self.encoder, self.pictures, self.validation, self.settings, self.device)
+        loss = mean_loss(self.encoder, self.pictures, self.validation, self.settings, self.device, self.floor)
         position, epoch = self.position, len(self.position.records)
         record = EpochRecord(epoch, train_loss, loss, position.seconds + self._lap())
         best = position.best
         if not position.records or loss < position.records[best].validation_loss:
-            best, self.best = epoch, _copy(self.encoder.state())
+            best, self.best = epoch, {name: tensor.clone() for name, tensor in self._weights().items()}
         self.position = Position((*position.records, record), best)
         self.tell(EpochEnded(record, self.position.records[best], self._last))
 
@@ -262,13 +297,20 @@ class _Run:
             self.checkpoints.save(self._state())
 
     def _state(self) -> TrainingState:
-        return TrainingState(self.position, self.encoder.state(), self.best, optimizer_tensors(self.optimizer))
+        return TrainingState(self.position, self._weights(), self.best, optimizer_tensors(self.optimizer))
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        """All that is learned: the encoder's state, and the floor's."""
+        own = {} if self.floor is None else {_FLOOR: self.floor.logarithm.detach()}
+        return {**self.encoder.state(), **own}
+
+    def _load(self, weights: Mapping[str, torch.Tensor]) -> None:
+        self.encoder.load_state({name: tensor for name, tensor in weights.items() if name != _FLOOR})
+        if self.floor is not None:
+            with torch.no_grad():
+                self.floor.logarithm.copy_(weights[_FLOOR])
 
     def _restore(self, state: TrainingState) -> None:
-        self.encoder.load_state(state.weights)
+        self._load(state.weights)
         restore_optimizer(self.optimizer, state.optimizer)
         self.position, self.best = state.position, dict(state.best)
-
-
-def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in state.items()}

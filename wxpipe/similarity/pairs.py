@@ -48,8 +48,8 @@ class PairSettings:
         triples: how many, over all splits, in proportion to their days.
         days_a_block: days whose CDFs are in memory at once (COMS: 44 kB a frame, 4 MB a day).
         seed: of the counter-based draws.
-        strategy: ``random``, as published; ``stratified``, even over similarity; ``hard``, the most similar clips of
-            other events.
+        strategy: ``random``, as published; ``distant``, those whose y and z are of other events; ``stratified``, even
+            over similarity; ``hard``, the most similar clips of other events.
     """
 
     triples: int = 4000

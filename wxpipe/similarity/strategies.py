@@ -15,7 +15,7 @@ import numpy.typing as npt
 from wxpipe.draws import derived_seed, permutation, splitmix64
 from wxpipe.errors import UsageError
 
-StrategyName = Literal["random", "stratified", "hard"]
+StrategyName = Literal["random", "distant", "stratified", "hard"]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -77,6 +77,19 @@ def _compare_random(starts: Ints, count: int, seed: int) -> Compared:
 def _choose_all(compared: Compared, similarities: Floats, _starts: Ints, _count: int) -> Drawn:
     triples = np.column_stack((compared.anchors, compared.partners))
     return Drawn(triples, similarities)
+
+
+def _choose_distant(compared: Compared, similarities: Floats, starts: Ints, count: int) -> Drawn:
+    """Of triples drawn uniformly those whose y and z are of other events than x: how alike are strangers?"""
+    triples = np.column_stack((compared.anchors, compared.partners))
+    away = np.abs(starts[compared.partners] - starts[compared.anchors][:, np.newaxis]) >= OWN_SECONDS
+    kept = np.flatnonzero(away.all(axis=1))[:count]
+    return Drawn(triples[kept], similarities[kept])
+
+
+def _compare_more(starts: Ints, count: int, seed: int) -> Compared:
+    """More triples than are wanted, for those of them that are left out."""
+    return _compare_random(starts, count + count // 2, seed)
 
 
 def _compare_widely(starts: Ints, count: int, seed: int) -> Compared:
@@ -157,6 +170,7 @@ def _choose_hard(compared: Compared, similarities: Floats, starts: Ints, count: 
 
 STRATEGIES: dict[str, Strategy] = {
     "random": Strategy(_compare_random, _choose_all),
+    "distant": Strategy(_compare_more, _choose_distant),
     "stratified": Strategy(_compare_widely, _choose_evenly),
     "hard": Strategy(_compare_widely, _choose_hard),
 }
