@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 TRIPLES_AN_ANCHOR = 4
-PARTNERS = 32
+PARTNERS = 64
 """Clips that an anchor is compared with where triples are chosen by similarity: half near in time, half anywhere."""
 BINS = 20
 """Equal bins of similarity, 0 to 1, that `stratified` fills evenly."""
