@@ -16,18 +16,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.archive.planted import assert_all_told
 from tests.archive.trial import TITLED, TITLED_NAME, Trial
-from wxpipe.archive.fault_victim import Victim, png
-from wxpipe.archive.inventory import UNPARSED
 from wxpipe.archive.synthetic.archive import write_archive
-from wxpipe.archive.synthetic_faults import FAULTS, kinds_for, plant
+from wxpipe.archive.synthetic.fault_victim import Victim, png
+from wxpipe.archive.synthetic.faults import FAULTS, kinds_for, plant
 from wxpipe.archive.truth import Planted
 from wxpipe.cli.app import app
 from wxpipe.errors import UsageError
 from wxpipe.satellites.catalog import Source, parse_satellite
 from wxpipe.satellites.sun import sun_elevation
-from wxpipe.store.frames import Status, frame_store
-from wxpipe.store.tables import get_table
+from wxpipe.store.frames import frame_store
 
 FIRST, DAYS, TIMES = datetime(2020, 5, 1, tzinfo=UTC), 30, 3
 HOUR = timedelta(hours=1)
@@ -88,58 +87,8 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Month:
 # --- what was found ---------------------------------------------------------------------------------------------------
 
 
-def found_of(month: Month) -> tuple[dict[tuple[str, datetime], str], dict[str, set[str]], dict[str, str]]:
-    """Status of every picture; reasons of the records by path; kind of every file that is no picture's, by path."""
-    root = month.trial.opened()
-    frames = frame_store(root, month.source)
-    start = frames.axis.slot(FIRST)
-    status = frames.slots("status", start, start + month.trial.slots)
-    channels = list(month.source.satellite.channels)
-    pictures = {
-        (channel, time): Status(status[(time - FIRST) // HOUR, channels.index(channel)]).name.lower()
-        for channel, time in month.paths
-    }
-    reasons: dict[str, set[str]] = {}
-    for *_, record in root.quarantine.all():
-        reasons.setdefault(record.path, set()).add(record.reason)
-    files = {row["path"]: row["kind"] for row in get_table(root.objects, UNPARSED).to_pylist()}
-    return pictures, reasons, files
-
-
-def table_of(month: Month, planted: Sequence[Planted]) -> tuple[str, list[str]]:
-    """A line for each kind: how many were planted, how many found; and what was found wrong beside them."""
-    pictures, reasons, files = found_of(month)
-    total, right, wrong = Counter[str](), Counter[str](), list[str]()
-    spoiled = {(told.channel, told.time): told for told in planted if told.channel is not None}
-    for told in planted:
-        said = reasons.get(told.path, set())
-        wanted = {told.reason} if told.reason else set()
-        if told.channel is not None and told.time is not None:
-            status = pictures[told.channel, told.time]
-        elif told.expected in ("unparsed", "unconfigured"):
-            status = files.get(told.path, "not listed")
-        else:
-            status = told.expected if wanted <= said else "nothing said"
-        total[told.kind] += 1
-        fine = status == told.expected and said == wanted
-        right[told.kind] += fine
-        wrong += (
-            [] if fine else [f"{told.kind} at {told.path}: expected {told.expected} {wanted}, found {status} {said}"]
-        )
-    known = {told.path for told in planted}
-    wrong += [f"{path}: {said}, nothing was planted" for path, said in reasons.items() if path not in known]
-    wrong += [
-        f"{cell} is {status}, nothing was planted"
-        for cell, status in pictures.items()
-        if cell not in spoiled and status != "good"
-    ]
-    lines = [f"{kind:36}{total[kind]:8}{right[kind]:8}" for kind in sorted(total)]
-    return "\n".join([f"{'kind':36}{'planted':>8}{'found':>8}", *lines]), wrong
-
-
 def assert_all_found(month: Month, planted: Sequence[Planted]) -> None:
-    table, wrong = table_of(month, planted)
-    assert not wrong, "\n".join([table, *wrong[:20]])
+    assert_all_told(month.trial.opened(), month.source, month.paths, planted)
 
 
 def assert_pictures_kept(month: Month, sound: Month, planted: Sequence[Planted]) -> None:

@@ -16,11 +16,11 @@ import imagecodecs
 import numpy as np
 from typer.testing import CliRunner
 
-from wxpipe.archive import fault_victim
 from wxpipe.archive.inventory import RawFile, inventory_of
 from wxpipe.archive.png import decode_png
+from wxpipe.archive.synthetic import fault_victim
 from wxpipe.archive.synthetic.archive import write_archive
-from wxpipe.archive.synthetic_faults import FAULTS as KINDS
+from wxpipe.archive.synthetic.faults import FAULTS as KINDS
 from wxpipe.archive.title import draw_title, load_font
 from wxpipe.cli.app import app
 from wxpipe.pipeline.digest import root_digest

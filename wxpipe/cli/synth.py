@@ -21,6 +21,10 @@ def command(
     seed: Annotated[int, typer.Option(help="Of the weather.")] = 1,
     scale: Annotated[int, typer.Option(min=1, help="Makes pictures so many times smaller along each side.")] = 1,
     gaps: Annotated[bool, typer.Option("--gaps", help="Leave out slots, channels, hours and days.")] = False,
+    faults: Annotated[int, typer.Option(min=0, help="Plant so many faults of every kind that pictures can show.")] = 0,
+    damaged_week: Annotated[
+        str, typer.Option("--damaged-week", metavar="DAY", help="From that day on, cut every second file of a week.")
+    ] = "",
     satellites: Annotated[str, typer.Option(help="Site TOML, a file or a folder.")] = "",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
 ) -> None:
@@ -38,7 +42,7 @@ def command(
     found = [find_source(known, name) for name in satellite or ["mini"]]
     sources = tuple(Source(scaled(source.satellite, scale), source.area_name) for source in found)
     first = parse_day(start, "--from") or max(source.satellite.first_day for source in sources)
-    order = Order(sources, first, days, seed, gaps)
+    order = Order(sources, first, days, seed, gaps, faults, parse_day(damaged_week, "--damaged-week"))
     with Progress(
         *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), console=console
     ) as bar:
@@ -48,5 +52,9 @@ def command(
     for one in made:
         lost = f", {one.missing} slots with gaps" if one.missing else ""
         print(f"{one.source}: {one.written} pictures written, {one.kept} were there already{lost}")
+        if one.faults:
+            print(f"{one.source}: {one.faults} faults planted")
+        for kind, number in one.left_out.items():
+            print(f"{one.source}: room for {number} faults of kind {kind!r}, not for {faults}")
     print(f"what is true of it: {folder / 'truth.json'}")
     print(f"next: wxpipe backfill --archive {made[0].pictures} --satellites {folder}")

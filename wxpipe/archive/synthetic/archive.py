@@ -7,15 +7,16 @@ archive can be made longer.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
 from wxpipe.archive.synthetic.gaps import gaps_of, lost
 from wxpipe.archive.synthetic.source import SyntheticSource, satellite_toml
+from wxpipe.archive.synthetic.spoil import WEEK, Spoiled, check_spoilable, spoil
 from wxpipe.archive.synthetic.truth import extended_truth
 from wxpipe.archive.truth import TRUTH_FILE, Gap
 from wxpipe.errors import UsageError
@@ -38,6 +39,8 @@ class SyntheticArchive:
         kept: files that were there with the same bytes, and were not touched.
         missing: slots left out, wholly or in part.
         unscheduled: slots for which the satellite's schedule expects nothing.
+        faults: that were planted, and told in the truth file.
+        left_out: kinds of faults of which fewer than were asked for found room, and how many did.
     """
 
     source: str
@@ -47,6 +50,8 @@ class SyntheticArchive:
     kept: int
     missing: int
     unscheduled: int
+    faults: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Order:
         days: how many.
         seed: of the weather.
         gaps: whether slots, hours and days are missing, as in real archives.
+        faults: planted of every kind that a source can show; an archive that has any is not made longer.
+        damaged_from: first day of a week of which every second file is cut off in its middle.
     """
 
     sources: tuple[Source, ...]
@@ -66,6 +73,12 @@ class Order:
     days: int
     seed: int
     gaps: bool = False
+    faults: int = 0
+    damaged_from: date | None = None
+
+    @property
+    def spoils(self) -> bool:
+        return self.faults > 0 or self.damaged_from is not None
 
 
 def pictures_of(order: Order) -> int:
@@ -88,8 +101,10 @@ def make_archive(
         What was made, by source.
 
     Raises:
-        UsageError: a day outside of a satellite's, or the folder holds an archive of another seed.
+        UsageError: a day outside of a satellite's, the folder holds an archive of another seed or one with faults,
+            or faults are asked for of pictures that they cannot be planted into.
     """
+    _check_spoils(order)
     truth = extended_truth(folder, order.sources, order.seed, order.first, order.days, order.gaps)
     pieces = _pieces(order)
     made: dict[str, list[tuple[int, int]]] = {source.id: [] for source in order.sources}
@@ -98,12 +113,35 @@ def make_archive(
         made[piece.source.id].append((written, kept))
         count += written + kept
         progress(count)
-    truth.save(folder / TRUTH_FILE)
+    of = {source.id: [piece for piece in pieces if piece.source.id == source.id] for source in order.sources}
+    spoiled = {source.id: _spoil(folder, order, source, of[source.id]) for source in order.sources}
+    faults = tuple(told for one in spoiled.values() for told in one.faults)
+    truth.model_copy(update={"faults": faults}).save(folder / TRUTH_FILE)
     results = []
     for source in order.sources:
-        mine = [piece for piece in pieces if piece.source.id == source.id]
-        results.append(_result(folder, source, mine, made[source.id]))
+        one = spoiled[source.id]
+        result = _result(folder, source, of[source.id], made[source.id])
+        results.append(replace(result, faults=len(one.faults), left_out=one.left_out))
     return tuple(results)
+
+
+def _check_spoils(order: Order) -> None:
+    """What is found out before a picture is made."""
+    for source in order.sources if order.spoils else ():
+        check_spoilable(source)
+    first, begin = order.damaged_from, order.first
+    if first is not None and not begin <= first <= begin + timedelta(days=order.days) - WEEK:
+        end = begin + timedelta(days=order.days - 1)
+        raise UsageError(f"the damaged week from {first} on: expected one within {begin} to {end}, the archive's days")
+
+
+def _spoil(folder: Path, order: Order, source: Source, pieces: Iterable[_Piece]) -> Spoiled:
+    """Planted last, when all pictures of the order lie there sound."""
+    if not order.spoils:
+        return Spoiled((), {})
+    made = _source(source, order.seed, None)
+    paths = {cell: made.path(*cell) for piece in pieces for cell in piece.pictures}
+    return spoil(folder / PICTURES, source, paths, order.faults, order.damaged_from, order.seed)
 
 
 def write_archive(

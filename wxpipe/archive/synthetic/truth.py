@@ -27,7 +27,7 @@ def extended_truth(folder: Path, sources: Sequence[Source], seed: int, first: da
         folder: of the archive; may hold one, of which the truth file then tells.
 
     Raises:
-        UsageError: the archive there is of another sky.
+        UsageError: the archive there is of another sky, or has faults.
     """
     begin = datetime.combine(first, time(), UTC)
     end = begin + timedelta(days=days) - timedelta(minutes=min(s.satellite.cadence_minutes for s in sources))
@@ -40,9 +40,14 @@ def extended_truth(folder: Path, sources: Sequence[Source], seed: int, first: da
         raise UsageError(
             f"{folder}: expected an archive of seed {seed}, found one of seed {before.seed}; use another folder"
         )
+    if before.faults:
+        raise UsageError(
+            f"{folder}: {len(before.faults)} faults are planted in the archive there; making it again or longer would "
+            "mend some and leave others; use another folder"
+        )
     truth = draw_up_truth(sources, seed, min(begin, before.first), max(end, before.last), _joined(before.gaps, lost))
     names = tuple(sorted({*before.sources, *truth.sources}))
-    return truth.model_copy(update={"sources": names, "faults": before.faults})
+    return truth.model_copy(update={"sources": names})
 
 
 def draw_up_truth(sources: Sequence[Source], seed: int, first: datetime, last: datetime, gaps: Iterable[Gap]) -> Truth:

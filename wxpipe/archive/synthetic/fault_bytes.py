@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from wxpipe.archive.fault_victim import Fault, Victim, png
 from wxpipe.archive.png import SIGNATURE
+from wxpipe.archive.synthetic.fault_victim import Fault, Victim, png
 
 HTML = b"<!DOCTYPE html>\n<html><head><title>503 Service Unavailable</title></head></html>\n"
 _IHDR_END = len(SIGNATURE) + 25

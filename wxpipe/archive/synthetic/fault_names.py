@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from wxpipe.archive.fault_victim import Expected, Fault, Need, UnsuitableError, Victim, png
+from wxpipe.archive.synthetic.fault_victim import Expected, Fault, Need, UnsuitableError, Victim, png
 from wxpipe.archive.truth import Planted
 from wxpipe.satellites.names import NO_GRAMMAR, Named, NameReader, Unnamed
 

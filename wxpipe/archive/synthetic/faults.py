@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wxpipe.archive.fault_bytes import BYTES
-from wxpipe.archive.fault_names import NAMES
-from wxpipe.archive.fault_pixels import PIXELS
-from wxpipe.archive.fault_victim import Fault, Paths, UnsuitableError, Victim
 from wxpipe.archive.picture import DAYLIGHT
 from wxpipe.archive.quality import BLACK
+from wxpipe.archive.synthetic.fault_bytes import BYTES
+from wxpipe.archive.synthetic.fault_names import NAMES
+from wxpipe.archive.synthetic.fault_pixels import PIXELS
+from wxpipe.archive.synthetic.fault_victim import Fault, Paths, UnsuitableError, Victim
 from wxpipe.archive.truth import Planted
 from wxpipe.draws import derived_seed, permutation
 from wxpipe.errors import UsageError
@@ -30,6 +30,10 @@ APART = 5
 model, and no fault may be mistaken for another's consequence."""
 _LIKE = 0.9
 """Correlation with each of the pictures around, from which on a victim's neighbours can tell a stranger."""
+
+
+class NoRoomError(UsageError):
+    """No sound picture is left at which a fault of the kind would show alone."""
 
 
 def kinds_for(source: Source, paths: Paths) -> tuple[str, ...]:
@@ -64,6 +68,27 @@ def plant(pictures: Path, source: Source, paths: Paths, kinds: Sequence[str], se
             raise UsageError(f"{source.id} cannot show the fault {kind!r}: {reason}")
     ground = _Ground(pictures, source, paths, seed)
     return tuple(told for kind in sorted(kinds, key=_rank) for told in ground.plant(kind))
+
+
+def plant_what_fits(
+    pictures: Path, source: Source, paths: Paths, kinds: Sequence[str], times: int, seed: int
+) -> tuple[tuple[Planted, ...], dict[str, int]]:
+    """As `plant`, so many times of each kind; a kind that finds no more room is left at fewer.
+
+    Returns:
+        What must be said; and the kinds left at fewer, with how often they were planted.
+    """
+    ground = _Ground(pictures, source, paths, seed)
+    told: list[Planted] = []
+    fewer: dict[str, int] = {}
+    for kind in sorted(kinds, key=_rank):
+        for number in range(times):
+            try:
+                told.extend(ground.plant(kind))
+            except NoRoomError:
+                fewer[kind] = number
+                break
+    return tuple(told), fewer
 
 
 def _rank(kind: str) -> tuple[bool, int]:
@@ -121,7 +146,7 @@ class _Ground:
             yield victim.says(kind, fault.expected, fault.reason, path, picture=fault.about == "picture")
             yield from also
             return
-        raise UsageError(
+        raise NoRoomError(
             f"no room for another {kind!r} among {len(self.paths)} pictures of {self.source.id}: faults are planted "
             f"{APART} slots apart; ask for fewer, or make the archive longer"
         )

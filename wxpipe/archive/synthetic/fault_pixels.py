@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from wxpipe.archive.fault_victim import Bytes, Expected, Fault, Layer, Need, UnsuitableError, Victim, png
+from wxpipe.archive.synthetic.fault_victim import Bytes, Expected, Fault, Layer, Need, UnsuitableError, Victim, png
 from wxpipe.archive.truth import Planted
 from wxpipe.draws import splitmix64
 
