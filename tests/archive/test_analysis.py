@@ -329,6 +329,13 @@ def test_windows_are_told_by_schedule(figures: Figures) -> None:
     assert remark.plain[-1].startswith("Frames every 30 min (2010-06-01 to 2010-07-10): ")
 
 
+def test_windows_that_run_past_the_end_are_told_where_they_are_many() -> None:
+    short = analyse(SOURCE, columns_of(range(1)))
+    assert short.past_the_end == 12
+    assert "12 windows of the 48 run past the last frame, where more may come." in remarks(short)["windows"].plain
+    assert not any("run past" in words for words in remarks(analyse(SOURCE, columns_of(range(30))))["windows"].plain)
+
+
 def test_slots_that_never_come_are_named() -> None:
     columns = columns_of(range(30))
     upkeep = np.isin(columns.slots % 48, [5, 29])

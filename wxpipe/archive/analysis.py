@@ -152,6 +152,12 @@ class Figures:
     def clip_share(self) -> float:
         return _share(self.clips, int(self.windows.sum()))
 
+    @property
+    def past_the_end(self) -> int:
+        """Windows that run past the last frame."""
+        frames = np.flatnonzero(self.frames)
+        return int((frames + self.satellite.window_slots - 1 > frames[-1]).sum()) if len(frames) else 0
+
     def by_channels(self, required: bool) -> Ints:
         """(channels + 1,) slots, of those scheduled or seen, by how many (required) channels have a file."""
         columns = np.array(self.satellite.required) if required else slice(None)

@@ -14,6 +14,8 @@ from wxpipe.archive.analysis_sizes import LEVEL_DAYS, QUANTILES, SMALL, Damage, 
 LONG_HOURS = 24.0
 """A hole of so many hours is listed as one; shorter ones are counted."""
 LISTED, SLOTS_LISTED = 5, 12
+PAST_SHARE = 0.05
+"""Share of windows that run past the archive's end, from which on it is said."""
 FEW_CLIPS, FEW_FRAMES = 0.9, 0.95
 """Shares below which windows and coverage stand out. COMS's first years: 97 % of the windows make a clip."""
 
@@ -185,6 +187,9 @@ def _windows(figures: Figures) -> Remark:
         return Remark(normal, ("No frame, so no window.",))
     words = f"{percent(figures.clip_share)} of the {whole:,} windows hold at least {clip.frames} frames, and are clips."
     out, plain = ([words], []) if figures.clip_share < FEW_CLIPS else ([], [words])
+    past = figures.past_the_end
+    if past > PAST_SHARE * whole:
+        plain.append(f"{_count(past, 'window')} of the {whole:,} run past the last frame, where more may come.")
     several = len(figures.eras) > 1
     for era, windows in zip(figures.eras[:LISTED], windows_by_era(figures), strict=False):
         most = clip.hours * 60 // era.minutes + 1
