@@ -18,7 +18,6 @@ import pytest
 
 from tests.benchmarks.names import Listed, make_names
 from wxpipe.archive.analysis import (
-    SMALL,
     Columns,
     Figures,
     analyse,
@@ -28,12 +27,14 @@ from wxpipe.archive.analysis import (
     coverage_by_month,
     expected_slots,
     find_eras,
-    group_medians,
+    never_there,
+    windows_by_era,
 )
 from wxpipe.archive.analysis_capacity import capacity_of, total
 from wxpipe.archive.analysis_listing import GROUPS, OTHER, Listing, list_inventory, list_names
 from wxpipe.archive.analysis_page import page
 from wxpipe.archive.analysis_plots import LIGHT, PLOTS, VARIABLES, Palette, svg
+from wxpipe.archive.analysis_sizes import SMALL, group_medians
 from wxpipe.archive.analysis_words import bytes_text, percent, remarks, stands_out
 from wxpipe.archive.synthetic.source import satellite_toml
 from wxpipe.errors import RefusedError
@@ -257,7 +258,93 @@ def test_a_damaged_week_is_found_by_its_sizes(figures: Figures) -> None:
     assert (damage.first, damage.last) == DAMAGED
     assert damage.small > damage.files / 2
     assert damage.ratio < SMALL
-    assert any("Small files 2010-06-14 to 2010-06-20" in words for words in stands_out(figures))
+    assert any("Many small files 2010-06-14 to 2010-06-20 (7 days)" in words for words in stands_out(figures))
+
+
+def sized(days: int, size: Callable[[int], float], start: date = date(2010, 7, 1)) -> Figures:
+    """All channels of every half hour of some days; of each the size of its day, and a little noise."""
+    columns = columns_of(range(days), start)
+    day = (columns.slots - columns.slots[0]) // 48
+    noise = np.random.default_rng(1).normal(1, 0.04, len(day))
+    sizes = np.array([size(int(n)) for n in range(days)])[day] * noise
+    return analyse(SOURCE, Columns(columns.slots, columns.channels, sizes.astype(np.int64)))
+
+
+def halved(figures: Figures, first: int, last: int) -> Figures:
+    """Every second file of some days is cut off in its middle."""
+    columns = columns_of(range(figures.days), figures.first_day)
+    day = (columns.slots - columns.slots[0]) // 48
+    cut = (first <= day) & (day <= last) & (np.arange(len(day)) % 2 == 0)
+    sizes = np.random.default_rng(1).normal(10_000, 400, len(day))
+    return analyse(SOURCE, Columns(columns.slots, columns.channels, np.where(cut, sizes // 2, sizes).astype(np.int64)))
+
+
+def test_a_week_of_files_that_are_cut_in_the_middle_is_found_whole() -> None:
+    """Their sizes scatter around a half of the usual, so that a limit of a half would see half of them."""
+    found = halved(sized(120, lambda _: 10_000), 50, 56)
+    (damage,) = found.sizes.damages
+    assert (damage.first, damage.last) == (date(2010, 8, 20), date(2010, 8, 26))
+    assert (damage.files, damage.small) == (7 * 48 * 3, 7 * 48 * 3 // 2)
+    assert 0.45 < damage.ratio < 0.55
+    assert len(found.sizes.levels) == 1
+
+
+def test_a_change_of_format_is_no_damage() -> None:
+    figures = sized(200, lambda day: 10_000 if day < 130 else 4_000)
+    assert figures.sizes.damages == ()
+    assert [(level.first, level.last) for level in figures.sizes.levels] == [
+        (date(2010, 7, 1), date(2010, 11, 7)), (date(2010, 11, 8), date(2011, 1, 16))]  # fmt: skip
+    (words,) = stands_out(figures)
+    assert words.startswith("Sizes change on 2010-11-08 and stay so for at least 28 days: ir1 10.0 kB to 4.0 kB, ")
+
+
+def test_after_a_change_of_format_damage_is_told_by_the_new_sizes() -> None:
+    figures = sized(200, lambda day: 4_000 if day < 100 else 5_000 if 150 <= day < 157 else 10_000)
+    (damage,) = figures.sizes.damages
+    assert (damage.first, damage.last) == (date(2010, 11, 28), date(2010, 12, 4))
+    assert [level.first for level in figures.sizes.levels] == [date(2010, 7, 1), date(2010, 10, 9)]
+
+
+@pytest.mark.parametrize("days", [3, 12, 20])
+def test_days_that_end_are_damage_and_no_format(days: int) -> None:
+    figures = sized(180, lambda day: 4_500 if 60 <= day < 60 + days else 10_000)
+    (damage,) = figures.sizes.damages
+    assert (damage.last - damage.first).days + 1 == days
+    assert len(figures.sizes.levels) == 1
+
+
+def test_the_swing_of_a_year_is_neither() -> None:
+    figures = sized(730, lambda day: 10_000 * (1 + 0.2 * np.sin(2 * np.pi * day / 365)), date(2010, 7, 1))
+    assert figures.sizes.damages == ()
+    assert len(figures.sizes.levels) == 1
+
+
+def test_windows_are_told_by_schedule(figures: Figures) -> None:
+    assert np.array_equal(sum(windows_by_era(figures)), figures.windows)
+    slow, fast = windows_by_era(figures)
+    assert slow[8:].sum() <= 6, "those that reach into the next schedule"
+    assert slow[12:].sum() + fast[12:].sum() == figures.clips
+    remark = remarks(figures)["windows"]
+    assert "Frames every 60 min (2010-05-01 to 2010-05-31) make at most 7 in a window: too few" in remark.stands_out[-1]
+    assert remark.plain[-1].startswith("Frames every 30 min (2010-06-01 to 2010-07-10): ")
+
+
+def test_windows_that_run_past_the_end_are_told_where_they_are_many() -> None:
+    short = analyse(SOURCE, columns_of(range(1)))
+    assert short.past_the_end == 12
+    assert "12 windows of the 48 run past the last frame, where more may come." in remarks(short)["windows"].plain
+    assert not any("run past" in words for words in remarks(analyse(SOURCE, columns_of(range(30))))["windows"].plain)
+
+
+def test_slots_that_never_come_are_named() -> None:
+    columns = columns_of(range(30))
+    upkeep = np.isin(columns.slots % 48, [5, 29])
+    figures = analyse(SOURCE, Columns(columns.slots[~upkeep], columns.channels[~upkeep], columns.sizes[~upkeep]))
+    (never,) = never_there(figures)
+    assert (never.slots, never.missed) == ((5, 29), 60)
+    assert any(
+        "Hardly a frame ever at 02:30, 14:30 UTC, 2010-07-01 to 2010-07-30: 60" in w for w in stands_out(figures)
+    )
 
 
 def test_what_is_whole_stands_out_in_nothing() -> None:
@@ -401,7 +488,7 @@ def test_the_page_needs_nothing_else_and_says_what_stands_out(listing: Listing, 
     assert "<script" not in text
     assert "@import" not in text
     assert "prefers-color-scheme: dark" in text
-    for words in ("1 time of 24 h or more without a frame: 2010-05-10 ", "Small files 2010-06-14 to 2010-06-20",
+    for words in ("1 time of 24 h or more without a frame: 2010-05-10 ", "Many small files 2010-06-14 to 2010-06-20 (7",
                   "every 60 min 2010-05-01 to 2010-05-31", "notes.txt", "not configured"):  # fmt: skip
         assert words in text
     assert text.count("<svg") == text.count("</svg>") == len(PLOTS)

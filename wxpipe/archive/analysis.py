@@ -13,20 +13,17 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from wxpipe.archive.analysis_sizes import Floats, Ints, Sizes, find_sizes
 from wxpipe.satellites.catalog import Source
 from wxpipe.satellites.satellite import Satellite
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-SMALL = 0.5
-"""A file is small below this share of the usual size of its channel and hour of the day."""
-DAMAGED_SHARE, DAMAGED_FILES = 0.2, 4
-"""A day is damaged where at least this share of its files is small, and at least so many are."""
+REGULAR_DAYS, REGULAR_SHARE, REGULAR_OTHERS = 10, 0.05, 0.6
+"""A slot of the day is regularly empty where it was scheduled on so many days and came at most on this share of them,
+while most others came on at least the last share of theirs."""
 STEADY_DAYS = 3
 """Days in a row that a new interval must last to be a change of schedule."""
-QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 @dataclass(frozen=True)
@@ -63,39 +60,17 @@ class Era:
 
 
 @dataclass(frozen=True)
-class Damage:
-    """Days in a row with many small files; the last day counts.
+class Never:
+    """Slots of the day that are scheduled throughout an era, and at which hardly a frame ever came.
 
     Attributes:
-        small: files below `SMALL` of the usual.
-        ratio: median size of the days' files over the usual one.
+        slots: of the day, from 0.
+        missed: scheduled slots without a frame.
     """
 
-    first: date
-    last: date
-    files: int
-    small: int
-    ratio: float
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a source's files, bytes.
-
-    Attributes:
-        quantiles: (channel, `QUANTILES`), NaN for a channel without files.
-        empty: files of no bytes.
-        days: (day,) number of the day in the span, of those that have files.
-        daily: (day, channel) median, NaN where a channel has none.
-        small: (day,) share of small files.
-    """
-
-    quantiles: Floats
-    empty: int
-    days: Ints
-    daily: Floats
-    small: Floats
-    damages: tuple[Damage, ...]
+    era: Era
+    slots: tuple[int, ...]
+    missed: int
 
 
 @dataclass(frozen=True)
@@ -177,6 +152,12 @@ class Figures:
     def clip_share(self) -> float:
         return _share(self.clips, int(self.windows.sum()))
 
+    @property
+    def past_the_end(self) -> int:
+        """Windows that run past the last frame."""
+        frames = np.flatnonzero(self.frames)
+        return int((frames + self.satellite.window_slots - 1 > frames[-1]).sum()) if len(frames) else 0
+
     def by_channels(self, required: bool) -> Ints:
         """(channels + 1,) slots, of those scheduled or seen, by how many (required) channels have a file."""
         columns = np.array(self.satellite.required) if required else slice(None)
@@ -221,7 +202,7 @@ def analyse(source: Source, columns: Columns) -> Figures:
         windows=count_windows(frames, satellite),
         holes=find_holes(frames + first, scheduled, first),
         eras=find_eras(frames + first, satellite),
-        sizes=_sizes(columns, satellite, first),
+        sizes=find_sizes(columns.slots - first, columns.channels, columns.sizes, satellite, satellite.axis.day(first)),
     )
 
 
@@ -244,8 +225,36 @@ def count_windows(frames: Ints, satellite: Satellite) -> Ints:
     slots = satellite.window_slots
     if not slots:
         return np.zeros(1, np.int64)
-    held = np.searchsorted(frames, frames + slots) - np.arange(len(frames))
-    return np.bincount(held, minlength=slots + 1)
+    return np.bincount(_held(frames, slots), minlength=slots + 1)
+
+
+def windows_by_era(figures: Figures) -> tuple[Ints, ...]:
+    """For each era what `count_windows` says of the windows that begin in it; an era lasts until the next begins."""
+    slots, frames = figures.satellite.window_slots, np.flatnonzero(figures.frames)
+    begins = [(era.first - figures.first_day).days * figures.satellite.axis.slots_per_day for era in figures.eras[1:]]
+    era = np.searchsorted(begins, frames, side="right")
+    held = _held(frames, slots)
+    return tuple(np.bincount(held[era == number], minlength=slots + 1) for number in range(len(figures.eras)))
+
+
+def never_there(figures: Figures) -> list[Never]:
+    """The eras in which some slots of the day are without frames, while the others have theirs."""
+    per_day, found = figures.satellite.axis.slots_per_day, []
+    frames, scheduled = (mask.reshape(-1, per_day) for mask in (figures.frames, figures.scheduled))
+    for era in figures.eras:
+        days = slice((era.first - figures.first_day).days, (era.last - figures.first_day).days + 1)
+        due, there = scheduled[days].sum(axis=0), (frames & scheduled)[days].sum(axis=0)
+        never = (due >= REGULAR_DAYS) & (there <= REGULAR_SHARE * due)
+        often = (due >= REGULAR_DAYS) & (there >= REGULAR_OTHERS * due)
+        if never.any() and often.sum() > never.sum():
+            slots = np.flatnonzero(never)
+            found.append(Never(era, tuple(slots.tolist()), int((due - there)[slots].sum())))
+    return found
+
+
+def _held(frames: Ints, slots: int) -> Ints:
+    """(frame,) how many frames the window that begins at each holds."""
+    return np.asarray(np.searchsorted(frames, frames + slots) - np.arange(len(frames)))
 
 
 def find_holes(frames: Ints, scheduled: Mask, first: int) -> tuple[Hole, ...]:
@@ -324,52 +333,6 @@ def daily(figures: Figures, mask: Mask) -> Ints:
 def _intervals(frames: Ints, cadence_minutes: int) -> tuple[Ints, Ints]:
     steps, counts = np.unique(np.diff(frames), return_counts=True)
     return steps * cadence_minutes, counts
-
-
-def _sizes(columns: Columns, satellite: Satellite, first: int) -> Sizes:
-    per_day, width = satellite.axis.slots_per_day, len(satellite.channels)
-    sizes, channels = columns.sizes, columns.channels.astype(np.int64)
-    day, slot = np.divmod((columns.slots - first).astype(np.int64), per_day)
-    hour = slot * 24 // per_day
-    usual = group_medians(channels * 24 + hour, sizes, width * 24)[channels * 24 + hour]
-    ratio = np.divide(sizes, usual, out=np.ones(len(sizes)), where=usual > 0)
-    days = np.unique(day)
-    number = np.searchsorted(days, day)
-    medians = group_medians(number * width + channels, sizes, len(days) * width).reshape(-1, width)
-    quantiles = np.full((width, len(QUANTILES)), np.nan)
-    for channel in np.unique(channels).tolist():
-        quantiles[channel] = np.quantile(sizes[channels == channel], QUANTILES)
-    small = ratio < SMALL
-    files, smalls = np.bincount(number), np.bincount(number[small], minlength=len(days))
-    damages = _damages(days, number, files, smalls, ratio, satellite.axis.day(first))
-    return Sizes(quantiles, int((sizes == 0).sum()), days, medians, smalls / files, damages)
-
-
-def group_medians(groups: Ints, values: Ints, size: int) -> Floats:
-    """(group,) median of each group's values, NaN for one without any."""
-    order = np.lexsort((values, groups))
-    counts = np.bincount(groups, minlength=size)
-    starts = np.cumsum(counts) - counts
-    has, ordered = counts > 0, values[order]
-    out = np.full(size, np.nan)
-    low, high = starts[has] + (counts[has] - 1) // 2, starts[has] + counts[has] // 2
-    out[has] = (ordered[low] + ordered[high]) / 2
-    return out
-
-
-def _damages(days: Ints, number: Ints, files: Ints, smalls: Ints, ratio: Floats, start: date) -> tuple[Damage, ...]:
-    damaged = np.flatnonzero((smalls >= DAMAGED_FILES) & (smalls >= DAMAGED_SHARE * files))
-    runs = np.split(damaged, np.flatnonzero(np.diff(damaged) > 1) + 1) if len(damaged) else []
-    return tuple(
-        Damage(
-            start + timedelta(days=int(days[run[0]])),
-            start + timedelta(days=int(days[run[-1]])),
-            int(files[run].sum()),
-            int(smalls[run].sum()),
-            float(np.median(ratio[(number >= run[0]) & (number <= run[-1])])),
-        )
-        for run in runs
-    )
 
 
 def _share(part: int, whole: int) -> float:

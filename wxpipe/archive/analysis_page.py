@@ -37,7 +37,7 @@ figure { margin: .6rem 0 0; } figure svg { width: 100%; height: auto; }
 .out { border-left: 4px solid var(--alarm); padding: .1rem 0 .1rem .7rem; margin: .4rem 0; }
 .calm { border-left: 4px solid var(--full); padding: .1rem 0 .1rem .7rem; margin: .4rem 0; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; margin: .6rem 0; }
-th, td { padding: .25rem .7rem .25rem 0; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line);
+th, td { padding: .25rem .55rem .25rem 0; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; } th:first-child, td:first-child, .text { text-align: left; }
 .path { font: .8rem ui-monospace, monospace; white-space: normal; overflow-wrap: anywhere; text-align: left; }

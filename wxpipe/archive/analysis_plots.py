@@ -14,21 +14,20 @@ from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from wxpipe.archive.analysis import (
-    QUANTILES,
     Figures,
-    Floats,
     coverage_by_day,
     coverage_by_hour,
     coverage_by_month,
     daily,
     hours_between,
+    windows_by_era,
 )
-from wxpipe.archive.analysis_words import LONG_HOURS, percent
+from wxpipe.archive.analysis_sizes import QUANTILES, Floats
+from wxpipe.archive.analysis_words import LONG_HOURS, duration, percent
 
 mdates: Any = dates  # has no types
 
@@ -38,6 +37,8 @@ FEW_DAYS = 14
 """Up to so many days every slot is a cell of its own, and not every hour."""
 BARS = 14
 """Most intervals that have a bar of their own."""
+NAMED = 5
+"""Fewer marks than this have their names beside them."""
 WIDTH = 9.6
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
@@ -92,9 +93,9 @@ def _days_by_hours(figures: Figures, palette: Palette) -> Figure:
     per_day = figures.satellite.axis.slots_per_day
     parts = per_day if figures.days <= FEW_DAYS else min(24, per_day)
     _heat(axes, coverage_by_hour(figures, parts).T, extent)
-    for damage in figures.sizes.damages:
-        first, last = mdates.date2num(damage.first), mdates.date2num(damage.last) + 1
-        axes.plot([first, last], [24, 24], color=palette.alarm, linewidth=5, solid_capstyle="butt", clip_on=False)
+    for first, last in _damaged(figures):
+        axes.fill_between([first, last], 0, 24, facecolor="none", edgecolor="#17212b", hatch="///", linewidth=1)
+        axes.plot([(first + last) / 2], [-0.9], color=palette.ink, marker="v", markersize=8, clip_on=False)
     _date_axis(axes, figures, palette)
     axes.set_yticks([0, 6, 12, 18, 24])
     axes.set_ylabel("hour of the day, UTC", color=palette.soft)
@@ -124,7 +125,7 @@ def _years(figures: Figures, palette: Palette) -> Figure:
         for year in range(damage.first.year, damage.last.year + 1):
             first, last = max(damage.first, date(year, 1, 1)), min(damage.last, date(year, 12, 31))
             at = [(day - date(year, 1, 1)).days for day in (first, last)]
-            lower.plot([at[0], at[1] + 1], [year - years[0] + 0.92] * 2, color=palette.alarm, linewidth=3,
+            lower.plot([at[0], at[1] + 1], [year - years[0] + 0.92] * 2, color=palette.ink, linewidth=4,
                        solid_capstyle="butt")  # fmt: skip
     lower.set_xticks([(date(2000, month, 1) - date(2000, 1, 1)).days for month in range(1, 13)], MONTHS, ha="left")
     lower.set_title("by day", color=palette.soft, fontsize=9, loc="left")
@@ -146,10 +147,16 @@ def draw_schedule(figures: Figures, palette: Palette) -> Figure:
     axis = figures.satellite.axis
     long = [hole for hole in figures.holes if hours_between(figures, hole) >= LONG_HOURS]
     spans = [tuple(mdates.date2num([axis.time(hole.before), axis.time(hole.after)])) for hole in long]
-    _mark(axes, spans, palette.alarm, "24 h or more without a frame")
+    lengths = [f"{duration(hours_between(figures, hole))} without" for hole in long]
+    _mark(axes, spans, palette.alarm, "24 h or more without a frame", lengths)
     changes = mdates.date2num([era.first for era in figures.eras[1:]])
     for number, change in enumerate(changes):
         axes.axvline(change, color=palette.part, linewidth=1.6, linestyle="--", label="" if number else "new interval")
+        if len(changes) < NAMED:
+            axes.annotate(f"every {figures.eras[number + 1].minutes} min from {figures.eras[number + 1].first} on",
+                          (change, 0.06), (6, 0), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+                          color="#ffffff", fontsize=8.5,
+                          bbox={"facecolor": "#3a4652", "edgecolor": "none", "pad": 2.5})  # fmt: skip
     _date_axis(axes, figures, palette)
     axes.set_ylabel("frames a day", color=palette.soft)
     _legend(axes, palette)
@@ -195,14 +202,24 @@ def draw_intervals(figures: Figures, palette: Palette) -> Figure:
 
 
 def draw_windows(figures: Figures, palette: Palette) -> Figure:
-    """Windows of a clip's length by the frames they hold; those that are clips in blue."""
+    """Windows of a clip's length by the frames they hold; clips in blue, or by schedule where it changed."""
     figure, axes = _axes(palette, 2.3)
     clip = figures.satellite.clip
     least = clip.frames if clip else 0
     frames = np.arange(1, len(figures.windows))
     colours = [palette.full if n >= least else palette.part for n in frames]
-    axes.bar(frames, figures.windows[1:], color=colours)
+    if 1 < len(figures.eras) < NAMED:
+        below = np.zeros(len(frames))
+        for era, windows, colour in zip(figures.eras, windows_by_era(figures), CHANNELS, strict=False):
+            label = f"every {era.minutes} min, from {era.first} on"
+            axes.bar(frames, windows[1:], bottom=below, color=colour, label=label)
+            below += windows[1:]
+        _legend(axes, palette)
+    else:
+        axes.bar(frames, figures.windows[1:], color=colours)
     axes.axvline(least - 0.5, color=palette.ink, linewidth=1, linestyle=":")
+    axes.annotate(f"a clip has {least}", (least - 0.5, 0.92), (4, 0), xycoords=axes.get_xaxis_transform(),
+                  textcoords="offset points", color=palette.soft, fontsize=8.5)  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(f"frames in {clip.hours if clip else 0} h", color=palette.soft)
     axes.set_ylabel("windows", color=palette.soft)
@@ -228,8 +245,11 @@ def draw_sizes(figures: Figures, palette: Palette) -> Figure:
         spread.plot([kilobytes[0.5]], [channel], color=palette.ink, marker="|", markersize=9)
     over_time.set_ylim(bottom=0)
     over_time.margins(y=0.2)
-    days = [(mdates.date2num(d.first), mdates.date2num(d.last) + 1) for d in sizes.damages]
-    _mark(over_time, days, palette.alarm, "many small files")
+    lengths = [duration(24 * ((d.last - d.first).days + 1)) for d in sizes.damages]
+    _mark(over_time, _damaged(figures), palette.alarm, "many small files", lengths)
+    for level in sizes.levels[1:]:
+        over_time.axvline(mdates.date2num(level.first), color=palette.part, linewidth=1.6, linestyle="--",
+                          label="sizes change" if level is sizes.levels[1] else "")  # fmt: skip
     _date_axis(over_time, figures, palette)
     over_time.set_ylabel("kB, a day's median", color=palette.soft)
     _legend(over_time, palette)
@@ -295,12 +315,20 @@ def _date_axis(axes: Axes, figures: Figures, palette: Palette) -> None:
     axes.set_xlabel(f"{figures.first_day} to {figures.last_day}", fontsize=9, color=palette.soft)
 
 
-def _mark(axes: Axes, spans: list[Any], colour: str, label: str) -> None:
-    """A bar and a triangle at the top over each span, so that a day in ten years is still seen."""
+def _damaged(figures: Figures) -> list[Any]:
+    """Begin and end of the runs of days with many small files, as positions on a date axis."""
+    return [(mdates.date2num(d.first), mdates.date2num(d.last) + 1) for d in figures.sizes.damages]
+
+
+def _mark(axes: Axes, spans: list[Any], colour: str, label: str, names: list[str]) -> None:
+    """A bar and a triangle at the top over each span, so that a day in ten years is still seen; few have names."""
     for number, (first, last) in enumerate(spans):
         axes.axvspan(first, last, color=colour, alpha=0.18, linewidth=0)
         axes.plot([(first + last) / 2], [0.96], transform=axes.get_xaxis_transform(), color=colour, marker="v",
                   markersize=8, linestyle="none", clip_on=False, label="" if number else label)  # fmt: skip
+        if len(spans) < NAMED:
+            axes.annotate(names[number], ((first + last) / 2, 0.96), (7, 0), xycoords=axes.get_xaxis_transform(),
+                          textcoords="offset points", va="center", color=colour, fontsize=8.5)  # fmt: skip
 
 
 def _legend(axes: Axes, palette: Palette) -> None:
@@ -315,7 +343,7 @@ def _coverage_legend(figure: Figure, palette: Palette, damaged: bool = False) ->
     ]
     handles.append(Patch(facecolor="none", edgecolor=palette.line, label="nothing expected"))
     if damaged:
-        handles.append(Line2D([], [], color=palette.alarm, linewidth=5, label="days of small files"))
+        handles.append(Patch(facecolor="none", edgecolor=palette.ink, hatch="////", label="many small files"))
     figure.legend(handles=handles, loc="outside upper left", ncols=6, frameon=False, fontsize=8.5,
                   labelcolor=palette.ink, handlelength=1.0, columnspacing=1.2)  # fmt: skip
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 
-from wxpipe.archive.analysis import QUANTILES, Figures, Hole, hours_between
+from wxpipe.archive.analysis import Figures, Hole, Never, hours_between, never_there, windows_by_era
+from wxpipe.archive.analysis_sizes import LEVEL_DAYS, QUANTILES, SMALL, Damage, Level
 
 LONG_HOURS = 24.0
 """A hole of so many hours is listed as one; shorter ones are counted."""
-LISTED = 5
+LISTED, SLOTS_LISTED = 5, 12
+PAST_SHARE = 0.05
+"""Share of windows that run past the archive's end, from which on it is said."""
 FEW_CLIPS, FEW_FRAMES = 0.9, 0.95
 """Shares below which windows and coverage stand out. COMS's first years: 97 % of the windows make a clip."""
 
@@ -74,15 +78,15 @@ def _when(figures: Figures, slot: int) -> str:
     return f"{figures.satellite.axis.time(slot):%Y-%m-%d %H:%M}"
 
 
-def _length(hours: float) -> str:
+def duration(hours: float) -> str:
     if hours < 2:
         return f"{60 * hours:.0f} min"
-    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.1f} days"
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.1f} days".replace(".0 ", " ")
 
 
 def _hole(figures: Figures, hole: Hole) -> str:
     ends = f"{_when(figures, hole.before)} to {_when(figures, hole.after)}"
-    return f"{ends} ({_length(hours_between(figures, hole))}, {_count(hole.missed, 'scheduled frame')})"
+    return f"{ends} ({duration(hours_between(figures, hole))}, {_count(hole.missed, 'scheduled frame')})"
 
 
 def _coverage(figures: Figures) -> Remark:
@@ -98,9 +102,24 @@ def _coverage(figures: Figures) -> Remark:
     rest = len(figures.holes) - len(long)
     if rest:
         plain.append(f"{_count(rest, 'gap')} of less than {LONG_HOURS:.0f} h between frames.")
+    out += [_never(figures, never) for never in never_there(figures)[:LISTED]]
     share = f"{percent(figures.coverage)} of the {int(figures.scheduled.sum()):,} scheduled slots have a frame."
     (out if figures.coverage < FEW_FRAMES else plain).append(share)
     return Remark(normal, tuple(out), tuple(plain))
+
+
+def _never(figures: Figures, never: Never) -> str:
+    axis = figures.satellite.axis
+    first = axis.day_slots(never.era.first).start
+    times = [f"{axis.time(first + slot):%H:%M}" for slot in never.slots]
+    listed = ", ".join(times[:SLOTS_LISTED]) + (
+        f" and {len(times) - SLOTS_LISTED} more" if times[SLOTS_LISTED:] else ""
+    )
+    return (
+        f"Hardly a frame ever at {listed} UTC, {days_text(never.era.first, never.era.last)}: "
+        f"{_count(never.missed, 'scheduled frame')} missing. That is regular, as a satellite's upkeep is: a gap in "
+        "what was observed rather than a loss."
+    )
 
 
 def _schedule(figures: Figures) -> Remark:
@@ -151,7 +170,7 @@ def _intervals(figures: Figures) -> Remark:
         return Remark(normal, ("Fewer than two frames: there is no interval.",))
     top, whole = int(np.argmax(counts)), int(counts.sum())
     share = percent(int(counts[top]) / whole)
-    plain = f"{share} of the {whole:,} intervals are {minutes[top]} min; the longest is {_length(minutes[-1] / 60)}."
+    plain = f"{share} of the {whole:,} intervals are {minutes[top]} min; the longest is {duration(minutes[-1] / 60)}."
     return Remark(normal, (), (plain,))
 
 
@@ -167,22 +186,33 @@ def _windows(figures: Figures) -> Remark:
     if not whole:
         return Remark(normal, ("No frame, so no window.",))
     words = f"{percent(figures.clip_share)} of the {whole:,} windows hold at least {clip.frames} frames, and are clips."
-    return Remark(normal, (words,), ()) if figures.clip_share < FEW_CLIPS else Remark(normal, (), (words,))
+    out, plain = ([words], []) if figures.clip_share < FEW_CLIPS else ([], [words])
+    past = figures.past_the_end
+    if past > PAST_SHARE * whole:
+        plain.append(f"{_count(past, 'window')} of the {whole:,} run past the last frame, where more may come.")
+    several = len(figures.eras) > 1
+    for era, windows in zip(figures.eras[:LISTED], windows_by_era(figures), strict=False):
+        most = clip.hours * 60 // era.minutes + 1
+        when = f"Frames every {era.minutes} min ({days_text(era.first, era.last)})"
+        if most < clip.frames:
+            out.append(f"{when} make at most {most} in a window: too few for a clip.")
+        elif several:
+            held, clips = int(windows.sum()), int(windows[clip.frames :].sum())
+            plain.append(f"{when}: {percent(clips / held) if held else 'none'} of {held:,} windows are clips.")
+    return Remark(normal, tuple(out), tuple(plain))
 
 
 def _sizes(figures: Figures) -> Remark:
     normal = (
-        "Level lines with the seasons' slow swing, and nothing below half of the usual: a picture that was cut or "
-        "blackened packs smaller than its neighbours."
+        f"Level lines with the seasons' slow swing, and few files below {percent(SMALL)} of the usual: a picture that "
+        "was cut off or blackened packs smaller than its neighbours."
     )
     sizes = figures.sizes
-    out = [
-        f"Small files {days_text(damage.first, damage.last)}: {damage.small:,} of {damage.files:,} are below half of "
-        f"their channel's and hour's usual size (the median there is {percent(damage.ratio)} of it)."
-        for damage in sizes.damages[:LISTED]
-    ]
+    out = [_damage(damage) for damage in sizes.damages[:LISTED]]
     if len(sizes.damages) > LISTED:
         out.append(f"And {len(sizes.damages) - LISTED} more runs of days with small files.")
+    names = list(figures.satellite.channels)
+    out += [_step(names, *pair) for pair in list(pairwise(sizes.levels))[:LISTED]]
     if sizes.empty:
         out.append(f"{_count(sizes.empty, 'file')} of no bytes.")
     middle = QUANTILES.index(0.5)
@@ -192,6 +222,27 @@ def _sizes(figures: Figures) -> Remark:
         if not np.isnan(row[middle])
     )
     return Remark(normal, tuple(out), (f"Usual sizes (medians): {usual}.",))
+
+
+def _damage(damage: Damage) -> str:
+    length = (damage.last - damage.first).days + 1
+    return (
+        f"Many small files {days_text(damage.first, damage.last)} ({_count(length, 'day')}): {damage.small:,} of "
+        f"{damage.files:,} are below {percent(SMALL)} of what is usual for their channel and hour, half of these below "
+        f"{percent(damage.ratio)}: pictures that are cut off, blackened or empty look like this."
+    )
+
+
+def _step(names: list[str], before: Level, after: Level) -> str:
+    changes = ", ".join(
+        f"{name} {bytes_text(one)} to {bytes_text(other)}"
+        for name, one, other in zip(names, before.medians, after.medians, strict=True)
+        if not np.isnan(one) and not np.isnan(other)
+    )
+    return (
+        f"Sizes change on {after.first} and stay so for at least {LEVEL_DAYS} days: {changes}. A new format or "
+        "compression does this, and is no damage; files are compared with what is usual in their own time."
+    )
 
 
 def _doubles(figures: Figures) -> Remark:
