@@ -18,8 +18,8 @@ Layer = NDArray[np.bool_]
 
 BLACK = 8
 """Grey up to which a reflective channel sees nothing: sensor noise at night stays below."""
-_TWILIGHT = 24
-"""Grey up to which lines of a reflective channel are no evidence: few levels are left there, and neighbours repeat."""
+_SEEN, _LIT = 4, 2
+"""A line is judged where at least one in so many of its pixels is seen; of a reflective channel, is lit."""
 
 # In real pictures no row has more than .87 of its pixels equal to the left or .82 equal to the one above, no column
 # .79 and .74. A dead line is not wholly even where its overlay is unknown: that crosses it at 53 of 1,500 pixels.
@@ -122,21 +122,22 @@ def survey(below: Bytes, hidden: Layer | None = None, *, reflective: bool = Fals
             quarters of it are hidden.
     """
     rows, columns = below.shape
-    dark = _TWILIGHT if reflective else -1
+    dark = BLACK if reflective else -1
     hidden = np.zeros(below.shape, np.bool_) if hidden is None else hidden
     dead_row, difference = np.zeros(rows, np.bool_), np.zeros(rows, np.float64)
     across, along = np.zeros((2, columns), np.int32), np.zeros((2, columns), np.int32)
     brightest = np.zeros(columns, np.int32)
-    specks, saturated = _survey(below, hidden, dark, dead_row, difference, across, along, brightest)
-    dead_column = _dead(across, rows) | _dead(along, rows)
+    least = _LIT if reflective else _SEEN
+    specks, saturated = _survey(below, hidden, dark, least, dead_row, difference, across, along, brightest)
+    dead_column = _dead(across, rows, least) | _dead(along, rows, least)
     torn = _count_torn(difference[1:], ~(dead_row[1:] | dead_row[:-1]))
     dead_columns = int((dead_column & (brightest > dark)).sum())
     return Survey(rows, columns, int(dead_row.sum()), dead_columns, torn, int(specks), int(saturated))
 
 
-def _dead(pairs: NDArray[np.int32], length: int) -> NDArray[np.bool_]:
+def _dead(pairs: NDArray[np.int32], length: int, least: int) -> NDArray[np.bool_]:
     """Which lines are dead, of the numbers of equal and of all pairs of pixels, int32 (2, line)."""
-    found: NDArray[np.bool_] = (pairs[0] > _DEAD_LINE * pairs[1]) & (4 * pairs[1] >= length)
+    found: NDArray[np.bool_] = (pairs[0] > _DEAD_LINE * pairs[1]) & (least * pairs[1] >= length)
     return found
 
 
@@ -154,7 +155,7 @@ def _count_torn(difference: NDArray[np.float64], alive: NDArray[np.bool_]) -> in
 
 @kernel
 def _survey(
-    grey: Bytes, hidden: Layer, dark: int, dead_row: Layer, difference: NDArray[np.float64],
+    grey: Bytes, hidden: Layer, dark: int, least: int, dead_row: Layer, difference: NDArray[np.float64],
     across: NDArray[np.int32], along: NDArray[np.int32], brightest: NDArray[np.int32],
 ) -> tuple[np.int64, np.int64]:  # fmt: skip
     """Fills the counts of rows and columns: dead rows, differences from above, pairs across and along each column.
@@ -206,7 +207,7 @@ def _survey(
         dark_row = int(top <= dark)
         difference[y] = 0.0 if dark_row + night_above else distance / columns
         night_above = dark_row
-        even = left_equal > _DEAD_LINE * left_pairs and 4 * left_pairs >= columns
-        repeated = above_equal > _DEAD_LINE * above_pairs and 4 * above_pairs >= columns
+        even = left_equal > _DEAD_LINE * left_pairs and least * left_pairs >= columns
+        repeated = above_equal > _DEAD_LINE * above_pairs and least * above_pairs >= columns
         dead_row[y] = (even or repeated) and not dark_row
     return all_specks, all_saturated
