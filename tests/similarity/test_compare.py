@@ -26,7 +26,7 @@ from wxpipe.similarity.cdf import grid_cdf_exact
 from wxpipe.similarity.compare import compare, compare_frames
 from wxpipe.similarity.histograms import histogram_store, stored_cell_sizes
 from wxpipe.similarity.layout import GridSpec, cell_sizes
-from wxpipe.similarity.pairs import _rounded_part
+from wxpipe.similarity.pairs import read_rounded
 from wxpipe.store.frames import frame_store
 from wxpipe.store.root import Root
 
@@ -393,7 +393,7 @@ def test_rounded_cdfs_and_cell_sizes_follow_each_pictures_height(mini: tuple[Pat
     store, frames = histogram_store(root, source), frame_store(root, source)
     slots = np.array([frames.axis.slot(START + timedelta(hours=hour)) for hour in (5, 0, 2, 3)])
     sizes = stored_cell_sizes(root, source, KEPT, slots)
-    rounded = _rounded_part(store, slots)
+    rounded = read_rounded(store, slots)
     for n, hour in enumerate((5, 0, 2, 3)):
         expected = cell_sizes(KEPT, mini_rows(hour), 80, 4)
         for c, channel in enumerate(("ir01", "wv")):
