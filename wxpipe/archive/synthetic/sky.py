@@ -34,7 +34,6 @@ class Weather:
     Attributes:
         land: bool.
         latitude: degrees, (y, 1).
-        winter: 1 in mid-winter, -1 in mid-summer of the northern half.
         sun: cosine of the sun's angle, 0 at night.
         opacity: of the higher clouds, 0..1.
         low: cover of low clouds, 0..1: little colder than the ground, and as bright as snow to the sun.
@@ -45,7 +44,6 @@ class Weather:
 
     land: Layer
     latitude: Floats
-    winter: float
     sun: Floats
     opacity: Floats
     low: Floats
@@ -86,7 +84,7 @@ class Sky:
         low = _ramp(cloud, -1.5, -0.5) * (1 - _ramp(cloud, 0.1, 0.8))
         surface = surface + np.float32(0.07) * low
         ir = surface + opacity * (top - surface)
-        return Weather(ground.land, ground.latitude, winter, sun, opacity, low, top, vapour, ir)
+        return Weather(ground.land, ground.latitude, sun, opacity, low, top, vapour, ir)
 
 
 class Camera:
