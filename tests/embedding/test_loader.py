@@ -24,7 +24,7 @@ from wxpipe.embedding.channel_linear import ChannelLinear
 from wxpipe.embedding.history import ClipsRead, Remark, StepTaken, TrainingEvent
 from wxpipe.embedding.loader import plan_sums, stored_means
 from wxpipe.embedding.pictures import ClipMeans, SummedMeans
-from wxpipe.embedding.prefetch import Prefetch
+from wxpipe.embedding.prefetch import AHEAD, Prefetch
 from wxpipe.embedding.stored_triples import StoredTriples, stored_triples
 from wxpipe.embedding.training import TrainingSettings, train
 from wxpipe.errors import RefusedError
@@ -315,3 +315,14 @@ def test_scratch_pictures_survive_in_a_path_that_is_deleted(frames, stored, in_m
     with stored_means(frames, stored.slots, BANDS, 0) as pictures:
         folder.rmdir()
         assert np.array_equal(pictures[np.arange(9)], in_memory[np.arange(9)])
+
+
+def test_a_second_pass_has_the_memory_of_the_first():
+    pictures = Scripted(nothing)
+    places = []
+    for _ in range(2):
+        with Prefetch(pictures, [np.array([n]) for n in range(5)], 2) as coming:
+            places.append({coming[np.array([n])].ctypes.data for n in range(5)})
+    assert places[0] == places[1]
+    assert len(places[0]) == AHEAD + 1
+    assert pictures.spare.take(7).shape == (7, 1, 4), "other batches than before have their own"

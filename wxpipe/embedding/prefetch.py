@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from wxpipe.embedding.pictures import SummedMeans, aligned_empty
+from wxpipe.embedding.pictures import SummedMeans
 
 AHEAD = 2
 """Batches that are read while one is computed with. A step takes ten times as long as reading its batch."""
@@ -23,7 +23,8 @@ class Prefetch:
     """Mean pictures in an order that is known beforehand, as a context that ends the thread however it is left.
 
     It holds `ahead` + 1 buffers and no more, which are used again and again: what is returned is valid until the
-    next batch is asked for. (Fresh memory for each batch would take twice as long as filling it.)
+    next batch is asked for, or the context ends. They are the pictures' spare ones, so that the next epoch has them
+    too. (Fresh memory for each batch would take twice as long as filling it.)
 
     Args:
         pictures: is read by the one thread only, while the context lasts.
@@ -35,7 +36,7 @@ class Prefetch:
     def __init__(self, pictures: SummedMeans, wanted: Iterable[Clips], rows: int, ahead: int = AHEAD) -> None:
         self._pictures = pictures
         self._wanted = iter(wanted)
-        self._free = [aligned_empty((rows, *pictures.shape)) for _ in range(ahead + 1)]
+        self._free = [pictures.spare.take(rows) for _ in range(ahead + 1)]
         self._coming: deque[tuple[Clips, Buffer, Future[None]]] = deque()
         self._in_use: Buffer | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wxpipe-pictures")
@@ -48,6 +49,9 @@ class Prefetch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
+        for buffer in (*self._free, *(buffer for _, buffer, _ in self._coming), self._in_use):
+            if buffer is not None:
+                self._pictures.spare.give(buffer)
 
     def __getitem__(self, clips: Clips) -> Buffer:
         """Return the mean pictures of the next batch, float32 (n, channel, pixels).
