@@ -76,6 +76,7 @@ def make_plan(context: Context, wanted: Range) -> Plan:
     plan tells whether there is any work at all, since a stage that has none leaves nothing new for the next.
     """
     names = tuple(name for name in chosen(wanted.stages) if get_stage(name).trigger != "every run")
+    context.root.requests.forget()
     context.root.ledger.preload(*names, *(need for name in names for need in get_stage(name).needs))
     try:
         return Plan(tuple(step for name in names for step in plan_stage(get_stage(name), context, wanted)))
@@ -111,10 +112,17 @@ def reason_of(stage: Stage, partition: Partition, context: Context, entry: Entry
         return "missing"
     if entry.state != "done":
         return "failed" if entry.state == "failed" else "stale"
+    if entry.request < request_of(stage.name, partition, context):
+        return "stale"
     if stage.trigger == "on request":
         anew = context.options.get("anew", ())  # frozen: never stale because of newer data, only by request
         return "stale" if stage.name in anew else "done"
     return "done" if entry.fingerprint == stage.fingerprint(partition, context) else "stale"
+
+
+def request_of(stage_name: str, partition: Partition, context: Context) -> int:
+    """Number of the newest request that asks for a partition anew; 0 if none does."""
+    return context.root.requests.latest(stage_name, partition.source, partition.day, partition.key)
 
 
 def by_lease(steps: Iterable[Step]) -> dict[str, list[Step]]:

@@ -10,17 +10,18 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from wxpipe.config import RunSettings
 from wxpipe.errors import LeaseLostError, Retry, WxpipeError
 from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, tell
-from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of
+from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of, request_of
 from wxpipe.pipeline.stages import get_stage
 from wxpipe.store.leases import Heartbeat, Lease
 from wxpipe.store.ledger import Entry
+from wxpipe.store.meter import Meter, metering
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, ignore_progress, say_nothing
 from wxpipe.store.writepoints import write_point
@@ -40,10 +41,11 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
         fingerprint = stage.fingerprint(partition, context)
         context.check_lease()
         begun = True
-        ready = replace(context, previous=_reopen(stage_name, partition, context))
-        outcome = _with_retries(lambda: stage.run(partition, ready))
+        with metering() as meter:
+            ready = _reopened(stage_name, partition, context)
+            outcome = _with_retries(lambda: stage.run(partition, ready))
         context.check_lease()
-        return _record_done(stage_name, partition, context, fingerprint, outcome, started)
+        return _record_done(stage_name, partition, context, fingerprint, outcome, started, meter)
     except LeaseLostError as error:
         return Result(stage_name, partition, "lost", {}, error=str(error), torn=begun)
     except Exception as error:
@@ -53,20 +55,27 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
         return record_failure(stage_name, partition, context, f"{type(error).__name__}: {error}", trace)
 
 
-def _reopen(stage_name: str, partition: Partition, context: Context) -> Entry | None:
-    """Takes back a recorded "done" before its result is made again, and returns what it said.
+def _reopened(stage_name: str, partition: Partition, context: Context) -> Context:
+    """Takes back a recorded "done" before its result is made again; the context says what it said.
 
     Were it left, a run that is killed half-way would look done as soon as its old inputs came back.
     """
     entry = context.root.ledger.get(stage_name, partition.key)
+    anew = context.request > (entry.request if entry is not None else 0)
     if entry is None or entry.state != "done":
-        return None
+        return replace(context, anew=anew)
     context.root.ledger.put(replace(entry, state="running", epoch=_epoch(context)))
-    return entry
+    return replace(context, previous=None if anew else entry, anew=anew)
 
 
 def _record_done(
-    stage_name: str, partition: Partition, context: Context, fingerprint: str, outcome: Outcome, started: float
+    stage_name: str,
+    partition: Partition,
+    context: Context,
+    fingerprint: str,
+    outcome: Outcome,
+    started: float,
+    meter: Meter,
 ) -> Result:
     root, counts = context.root, dict(outcome.counts)
     if partition.day is not None:
@@ -74,7 +83,7 @@ def _record_done(
     entry = Entry(
         stage_name, partition.key, "done", fingerprint, outcome.output, outcome.inputs, counts,
         epoch=_epoch(context), finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        seconds=round(time.monotonic() - started, 3),
+        seconds=round(time.monotonic() - started, 3), request=context.request, **asdict(meter),
     )  # fmt: skip
     root.ledger.put(entry)
     with suppress(OSError, WxpipeError):  # what is left of them does no harm
@@ -185,6 +194,7 @@ def _run_after_others(
 def due_by_lease(stage_name: str, context: Context, wanted: Range) -> dict[str, list[Step]]:
     """What is due of a stage now, by the lease that covers it."""
     stage, ledger = get_stage(stage_name), context.root.ledger
+    context.root.requests.forget()
     ledger.preload(stage_name, *stage.needs)
     try:
         return by_lease(step for step in plan_stage(stage, context, wanted) if step.reason != "done")
@@ -227,11 +237,12 @@ def _do(
     stage_name: str, partitions: list[Partition], context: Context, workers: Workers
 ) -> Generator[Result, None, None]:
     """Days go to workers; a stage that runs as one partition stays here and spreads its own blocks."""
+    asked = {p: replace(context, request=request_of(stage_name, p, context)) for p in partitions}
     if get_stage(stage_name).trigger == "by day":
-        bare = replace(context, progress=ignore_progress, mapper=map, say=say_nothing)
-        yield from workers.run([(stage_name, partition, bare) for partition in partitions])
+        bare = {p: replace(c, progress=ignore_progress, mapper=map, say=say_nothing) for p, c in asked.items()}
+        yield from workers.run([(stage_name, p, bare[p]) for p in partitions])
     else:
-        yield from (execute(stage_name, p, _telling(stage_name, p, context)) for p in partitions)
+        yield from (execute(stage_name, p, _telling(stage_name, p, asked[p])) for p in partitions)
 
 
 def _telling(stage_name: str, partition: Partition, context: Context) -> Context:

@@ -23,6 +23,9 @@ class Entry:
         fingerprint: of everything the result depends on, at the time of the run.
         output: digest of what was made; the fingerprints of later stages are made of it.
         inputs: digest of the raw content that was read, where a stage can tell it; else empty.
+        seconds: of one core, for a stage whose partition is one thread's work.
+        bytes_written, writes, reads: what it put into the root and how often it asked; see `meter`.
+        request: number of the newest request that this was made for; 0 if nobody asked for it anew.
     """
 
     stage: str
@@ -36,6 +39,10 @@ class Entry:
     epoch: int = 0
     finished: str = ""
     seconds: float = 0.0
+    bytes_written: int = 0
+    writes: int = 0
+    reads: int = 0
+    request: int = 0
 
     def content(self) -> dict[str, object]:
         """The part that names content: equal for two runs that made the same thing."""

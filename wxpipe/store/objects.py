@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wxpipe.errors import NotFoundError, RefusedError, Retry, UsageError
+from wxpipe.store.meter import count_read, count_write
 from wxpipe.store.writepoints import write_point
 
 if TYPE_CHECKING:
@@ -42,13 +43,17 @@ class Objects(ABC):
 
     url: str
 
-    @abstractmethod
     def get(self, key: str) -> bytes:
         """The whole object.
 
         Raises:
             NotFoundError: there is none.
         """
+        count_read()
+        return self._get(key)
+
+    @abstractmethod
+    def _get(self, key: str) -> bytes: ...
 
     @abstractmethod
     def _put(self, key: str, data: bytes) -> None: ...
@@ -76,12 +81,14 @@ class Objects(ABC):
     def put(self, key: str, data: bytes) -> None:
         """Writes an object, whole or not at all, replacing what was there; durable on return."""
         write_point(f"before put {key}")
+        count_write(len(data))
         self._put(key, data)
         write_point(f"after put {key}")
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Writes an object unless there is one; of any number of writers exactly one gets True."""
         write_point(f"before put-if-absent {key}")
+        count_write(len(data))
         done = self._put_if_absent(key, data)
         write_point(f"after put-if-absent {key}")
         return done
@@ -100,7 +107,7 @@ class LocalObjects(Objects):
     def path(self, key: str) -> Path:
         return self.folder / key
 
-    def get(self, key: str) -> bytes:
+    def _get(self, key: str) -> bytes:
         try:
             return self.path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
@@ -199,7 +206,7 @@ class RemoteObjects(Objects):
         self.url = url.rstrip("/")
         self._store = open_s3(self.url)
 
-    def get(self, key: str) -> bytes:
+    def _get(self, key: str) -> bytes:
         with self._steering("read", key):
             return bytes(self._store.get(key).bytes())
 

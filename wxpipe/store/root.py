@@ -16,6 +16,7 @@ from wxpipe.store.leases import Leases
 from wxpipe.store.ledger import Ledger
 from wxpipe.store.objects import LocalObjects, Objects, open_objects, open_s3
 from wxpipe.store.quarantine import QuarantineStore
+from wxpipe.store.requests import Requests
 
 if TYPE_CHECKING:
     import zarr
@@ -38,6 +39,7 @@ class Root:
         self.url = self.objects.url
         self.ledger = Ledger(self.objects)
         self.quarantine = QuarantineStore(self.objects)
+        self.requests = Requests(self.objects)
         self.leases = Leases(self.objects, RunSettings().lease_seconds)
         self.memo: dict[tuple[str, ...], Any] = {}
         """What has been opened or read of this root, for as long as this object lives; a scan clears it."""

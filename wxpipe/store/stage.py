@@ -74,6 +74,10 @@ class Context:
     """How a stage that runs as one partition spreads its blocks: `map` here, Dask workers in a cluster."""
     previous: Entry | None = None
     """What the ledger had of this partition, where its result was whole when this run began."""
+    request: int = 0
+    """Number of the newest request that covers this partition; 0 if none does."""
+    anew: bool = False
+    """A person asked for this partition since it was made: nothing of what is there may be taken over."""
     say: Callable[[Any], None] = say_nothing
     """Where a stage that runs as one partition says how it goes: a small event of its own, that reads as a sentence."""
 
@@ -107,6 +111,13 @@ class Stage(Protocol):
 
     def run(self, partition: Partition, context: Context) -> Outcome:
         """Makes the result, reads it back, and says what came of it."""
+
+    def read_back(self, partition: Partition, context: Context) -> str:
+        """Reads a stored result through, every byte of it, and returns the digest that `Outcome.output` should be.
+
+        Raises:
+            WxpipeError: something of it is damaged or gone; names it.
+        """
 
 
 def fingerprint_of(**parts: object) -> str:
