@@ -59,9 +59,7 @@ def _wait_for(opened: OpenedRoot, number: int) -> None:
         while time.monotonic() < until:
             run = next(run for run in all_runs(opened) if run.number == number)
             if run.state == "silent":
-                raise WxpipeError(
-                    f"run {number} was last heard of at {run.heard}: it has died, and holds nothing"
-                )
+                raise WxpipeError(f"run {number} was last heard of at {run.heard}: it has died, and holds nothing")
             if run.ended:
                 console.print(f"run {number} ended: {run.state}")
                 return
