@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -152,10 +153,8 @@ def test_quarantined_days_and_failed_ones_are_found_by_filter_and_done_again(
 
 
 def test_retry_does_what_failed_and_the_day_before_whose_clips_reach_into_it(
-    root: Path, two_days: Archive, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     opened = Root(str(root))
     entry = opened.ledger.get("histograms", f"{SOURCE}/{SECOND}")
     assert entry is not None
