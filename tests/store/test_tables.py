@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -33,7 +34,7 @@ def test_chunks_leave_no_trace(rows: list[tuple[object, ...]], cuts: list[int], 
     whole = table_of(rows)
     low, high = sorted(min(n, len(rows)) for n in run)
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
-    pieces = pa.concat_tables([whole.slice(a, b - a) for a, b in zip(edges, edges[1:], strict=False)])
+    pieces = pa.concat_tables([whole.slice(a, b - a) for a, b in pairwise(edges)])
     alone = RowDigests(table_of(rows[low:high])).of()
     assert RowDigests(whole).of(low, high) == RowDigests(pieces).of(low, high) == alone
     assert RowDigests(whole.slice(low, high - low)).of() == alone
