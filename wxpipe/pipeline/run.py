@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,11 +24,19 @@ from wxpipe.store.leases import Heartbeat, Lease
 from wxpipe.store.ledger import Entry
 from wxpipe.store.meter import Meter, metering
 from wxpipe.store.root import Root
-from wxpipe.store.stage import Context, Outcome, Partition, ignore_progress, say_nothing
+from wxpipe.store.stage import Context, Outcome, Partition, ignore_progress, noting_parts, say_nothing
 from wxpipe.store.writepoints import write_point
 
 Task = tuple[str, Partition, Context]
 """A stage's name, what it is to do, and where: what travels to a worker."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a result is made of: its fingerprint, and the parts of that."""
+
+    fingerprint: str
+    parts: Mapping[str, str]
 
 
 def execute(stage_name: str, partition: Partition, context: Context) -> Result:
@@ -42,14 +50,16 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
     started, begun = time.monotonic(), False
     try:
         stage = get_stage(stage_name)
-        fingerprint = stage.fingerprint(partition, context)
+        with noting_parts() as noted:
+            fingerprint = stage.fingerprint(partition, context)
+        made_of = Made(fingerprint, noted.get(fingerprint, {}))
         context.check_lease()
         begun = True
         with metering() as meter:
             ready = _reopened(stage_name, partition, context)
             outcome = _with_retries(lambda: stage.run(partition, ready))
         context.check_lease()
-        return _record_done(stage_name, partition, context, fingerprint, outcome, started, meter)
+        return _record_done(stage_name, partition, context, made_of, outcome, started, meter)
     except Cancelled:
         raise
     except LeaseLostError as error:
@@ -78,7 +88,7 @@ def _record_done(
     stage_name: str,
     partition: Partition,
     context: Context,
-    fingerprint: str,
+    made_of: Made,
     outcome: Outcome,
     started: float,
     meter: Meter,
@@ -87,9 +97,10 @@ def _record_done(
     if partition.day is not None:
         root.quarantine.replace(stage_name, partition.source, partition.day, outcome.records)
     entry = Entry(
-        stage_name, partition.key, "done", fingerprint, outcome.output, outcome.inputs, counts,
+        stage_name, partition.key, "done", made_of.fingerprint, outcome.output, outcome.inputs, counts,
         epoch=_epoch(context), finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        seconds=round(time.monotonic() - started, 3), request=context.request, **asdict(meter),
+        seconds=round(time.monotonic() - started, 3), request=context.request,
+        parts=made_of.parts, **asdict(meter),
     )  # fmt: skip
     root.ledger.put(entry)
     with suppress(OSError, WxpipeError):  # what is left of them does no harm

@@ -25,6 +25,7 @@ class Entry:
         inputs: digest of the raw content that was read, where a stage can tell it; else empty.
         seconds: of one core, for a stage whose partition is one thread's work.
         bytes_written, writes, reads: what it put into the root and how often it asked; see `meter`.
+        parts: short digests of what the fingerprint is made of, by name; none before version 2 of the root's format.
         request: number of the newest request that this was made for; 0 if nobody asked for it anew.
     """
 
@@ -43,6 +44,7 @@ class Entry:
     writes: int = 0
     reads: int = 0
     request: int = 0
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def content(self) -> dict[str, object]:
         """The part that names content: equal for two runs that made the same thing."""
