@@ -53,6 +53,7 @@ def document(costs: Costs) -> dict[str, Any]:
             "bytes_read": round(stage.bytes_read),
             "bytes_written": round(stage.bytes_written),
             "core_seconds": round(stage.seconds, 1),
+            "processor_seconds": round(stage.processor, 1),
             "reads": round(stage.reads),
             "writes": round(stage.writes),
             "rates": stage.origins,

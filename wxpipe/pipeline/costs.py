@@ -51,7 +51,7 @@ class StageCost:
         partitions: that are due now, and of them `projected` ones that will be once earlier stages have run.
         units: files, pictures, clips or vectors.
         bytes_read: of the archive by ingest, of the root by the others.
-        seconds: of one core.
+        seconds: of one worker of one core; `processor`: of them, those that it computes and does not wait.
         origins: how the rates were come by, by source.
     """
 
@@ -61,6 +61,7 @@ class StageCost:
     bytes_read: float = 0.0
     bytes_written: float = 0.0
     seconds: float = 0.0
+    processor: float = 0.0
     writes: float = 0.0
     reads: float = 0.0
     origins: dict[str, str] = field(default_factory=dict)
@@ -166,6 +167,7 @@ class _Estimate:
         found = {quantity: rate.of(units) for quantity, rate in rates.of.items()}
         cost.units += units
         cost.seconds += found["seconds"]
+        cost.processor += found["processor"]
         cost.bytes_written += found["bytes_written"]
         cost.writes += found["writes"]
         cost.reads += found["reads"]

@@ -18,8 +18,8 @@ from wxpipe.store.ledger import Entry
 from wxpipe.store.root import Root
 
 Floats = npt.NDArray[np.float64]
-Quantity = Literal["seconds", "bytes_written", "writes", "reads"]
-QUANTITIES: tuple[Quantity, ...] = ("seconds", "bytes_written", "writes", "reads")
+Quantity = Literal["seconds", "processor", "bytes_written", "writes", "reads"]
+QUANTITIES: tuple[Quantity, ...] = ("seconds", "processor", "bytes_written", "writes", "reads")
 
 UNIT: Mapping[str, tuple[str, ...]] = {
     "ingest": ("files",),
@@ -30,8 +30,8 @@ UNIT: Mapping[str, tuple[str, ...]] = {
 """What the ledger counts a stage's work by; the stages that a plan has costs of are those by day."""
 
 STRAYS = 6.0
-"""Partitions that lie further from the line than so many median distances are left out: a first one that compiles, a
-machine that slept."""
+"""A partition is left out that costs more than twice what the line says and this many median distances besides: a first
+one that compiles, a machine that slept. Cheap ones are true: a day of few pictures, or of pictures that were there."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,20 @@ class Rates:
 
 ASSUMED: Mapping[str, Mapping[Quantity, Rate]] = {
     "ingest": {
-        "seconds": Rate(0.05, 0.09), "bytes_written": Rate(3_000, 1_500_000),
-        "writes": Rate(6, 0.0), "reads": Rate(6, 1.0),
+        "seconds": Rate(0.02, 0.036), "processor": Rate(0.015, 0.032), "bytes_written": Rate(2_000, 1_100_000),
+        "writes": Rate(9, 0.0), "reads": Rate(10, 1.0),
     },
     "histograms": {
-        "seconds": Rate(0.03, 0.018), "bytes_written": Rate(500, 9_000), "writes": Rate(1, 0.0), "reads": Rate(2, 0.0),
+        "seconds": Rate(0.01, 0.013), "processor": Rate(0.01, 0.011), "bytes_written": Rate(200, 8_800),
+        "writes": Rate(1, 0.0), "reads": Rate(2, 0.0),
     },
     "clips": {
-        "seconds": Rate(0.02, 0.0002), "bytes_written": Rate(3_000, 90), "writes": Rate(1, 0.0), "reads": Rate(2, 0.0),
+        "seconds": Rate(0.01, 0.0005), "processor": Rate(0.01, 0.0004), "bytes_written": Rate(1_100, 180),
+        "writes": Rate(1, 0.0), "reads": Rate(2, 0.0),
     },
     "embed": {
-        "seconds": Rate(0.05, 0.004), "bytes_written": Rate(6_000, 560), "writes": Rate(1, 0.0), "reads": Rate(4, 0.0),
+        "seconds": Rate(0.03, 0.007), "processor": Rate(0.02, 0.0065), "bytes_written": Rate(3_000, 670),
+        "writes": Rate(1, 0.0), "reads": Rate(6, 0.0),
     },
 }  # fmt: skip
 """A core of 2026, four channels of 1300 x 1500 pixels as PNG; a root's own figures take their place."""
@@ -132,9 +135,8 @@ def fit(units: Floats, costs: Floats) -> Rate:
     for _ in range(20):
         distance = np.abs(costs - line.fixed - line.each * units)
         line = _line(units, costs, 1 / np.maximum(distance, 1e-3 * max(1e-12, float(np.median(np.abs(costs))))))
-    distance = np.abs(costs - line.fixed - line.each * units)
-    usual = float(np.median(distance))
-    kept = distance <= max(STRAYS * usual, 0.05 * float(np.median(np.abs(costs))))
+    expected = line.fixed + line.each * units
+    kept = costs <= 2 * expected + STRAYS * float(np.median(np.abs(costs - expected)))
     return _line(units[kept], costs[kept], np.ones(int(kept.sum())))
 
 
@@ -170,6 +172,7 @@ def _factors(stage: str, pixels: float, channels: float) -> dict[Quantity, tuple
     written = pixels if stage == "ingest" else 1.0
     return {
         "seconds": (1.0, work),
+        "processor": (1.0, work),
         "bytes_written": (1.0, written),
         "writes": (channels if stage == "ingest" else 1.0, 1.0),
         "reads": (1.0, 1.0),

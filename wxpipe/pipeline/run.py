@@ -32,6 +32,14 @@ Task = tuple[str, Partition, Context]
 
 
 @dataclass(frozen=True)
+class Clock:
+    """When something began, in seconds of the wall and of this process."""
+
+    wall: float
+    processor: float
+
+
+@dataclass(frozen=True)
 class Made:
     """What a result is made of: its fingerprint, and the parts of that."""
 
@@ -47,7 +55,7 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
     Raises:
         Cancelled: the run was asked to stop while a stage told how it goes; its partition stays open.
     """
-    started, begun = time.monotonic(), False
+    started, begun = Clock(time.monotonic(), time.process_time()), False
     try:
         stage = get_stage(stage_name)
         with noting_parts() as noted:
@@ -90,7 +98,7 @@ def _record_done(
     context: Context,
     made_of: Made,
     outcome: Outcome,
-    started: float,
+    started: Clock,
     meter: Meter,
 ) -> Result:
     root, counts = context.root, dict(outcome.counts)
@@ -99,7 +107,8 @@ def _record_done(
     entry = Entry(
         stage_name, partition.key, "done", made_of.fingerprint, outcome.output, outcome.inputs, counts,
         epoch=_epoch(context), finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        seconds=round(time.monotonic() - started, 3), request=context.request,
+        seconds=round(time.monotonic() - started.wall, 3),
+        processor=round(time.process_time() - started.processor, 3), request=context.request,
         parts=made_of.parts, **asdict(meter),
     )  # fmt: skip
     root.ledger.put(entry)

@@ -24,6 +24,7 @@ class Entry:
         output: digest of what was made; the fingerprints of later stages are made of it.
         inputs: digest of the raw content that was read, where a stage can tell it; else empty.
         seconds: of one core, for a stage whose partition is one thread's work.
+        processor: seconds that the process computed meanwhile; the rest it waited for disks, networks and others.
         bytes_written, writes, reads: what it put into the root and how often it asked; see `meter`.
         parts: short digests of what the fingerprint is made of, by name; none before version 2 of the root's format.
         request: number of the newest request that this was made for; 0 if nobody asked for it anew.
@@ -40,6 +41,7 @@ class Entry:
     epoch: int = 0
     finished: str = ""
     seconds: float = 0.0
+    processor: float = 0.0
     bytes_written: int = 0
     writes: int = 0
     reads: int = 0
