@@ -40,6 +40,7 @@ class Empty:
 def register() -> None:
     if "empty" not in dict(stages.STAGES):
         stages.STAGES = (*stages.STAGES, ("empty", "tests.benchmarks.empty_stage:Empty"))
+        stages.NAMES = tuple(name for name, _ in stages.STAGES)
 
 
 def dask_setup(worker: object) -> None:  # noqa: ARG001 - as Dask calls it

@@ -13,6 +13,7 @@ from wxpipe.cli import (
     digest,
     embed,
     evaluate,
+    extend,
     migrate,
     pairs,
     plan,
@@ -39,7 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 VERBS = (
-    *(backfill, reprocess, retry, cancel, scan, plan, status, validate, digest, search, similarity, sql),
+    *(backfill, reprocess, retry, cancel, extend, scan, plan, status, validate, digest, search, similarity, sql),
     *(train, embed, evaluate, synth, migrate),
 )
 for verb in VERBS:
