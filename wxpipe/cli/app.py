@@ -27,6 +27,7 @@ from wxpipe.cli import (
     status,
     synth,
     train,
+    update,
     validate,
 )
 from wxpipe.errors import Cancelled, UsageError, WxpipeError
@@ -40,7 +41,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 VERBS = (
-    *(backfill, reprocess, retry, cancel, extend, scan, plan, status, validate, digest, search, similarity, sql),
+    *(
+        backfill,
+        update,
+        reprocess,
+        retry,
+        cancel,
+        extend,
+        scan,
+        plan,
+        status,
+        validate,
+        digest,
+        search,
+        similarity,
+        sql,
+    ),
     *(train, embed, evaluate, synth, migrate),
 )
 for verb in VERBS:
