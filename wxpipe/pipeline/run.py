@@ -240,11 +240,8 @@ def due_by_lease(
     stage, ledger = get_stage(stage_name), context.root.ledger
     kept = None if leases is None else frozenset(leases)
     context.root.requests.forget()
-    ledger.preload(stage_name, *stage.needs, only=None if kept is None else near(kept))
-    try:
+    with ledger.holding(stage_name, *stage.needs, only=None if kept is None else near(kept)):
         due = by_lease(step for step in plan_stage(stage, context, wanted) if step.reason != "done")
-    finally:
-        ledger.forget()
     return {key: steps for key, steps in due.items() if kept is None or key in kept}
 
 

@@ -8,13 +8,19 @@ from typing import Any
 from wxpipe.pipeline.backfill import count_quarantined
 from wxpipe.pipeline.plan import REASONS, Range, make_plan
 from wxpipe.pipeline.reconcile import reconcile
+from wxpipe.pipeline.stages import NAMES
 from wxpipe.store.ledger import Entry
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context
 
 
 def root_status(root: Root) -> dict[str, Any]:
-    """The ``status`` document of CONTRACTS.md."""
+    """The ``status`` document of CONTRACTS.md; the ledger is read once."""
+    with root.ledger.holding(*NAMES):
+        return _status(root)
+
+
+def _status(root: Root) -> dict[str, Any]:
     from wxpipe.vectors.records import current_number
 
     entries = {stage: root.ledger.entries(stage) for stage in ("ingest", "clips")}
