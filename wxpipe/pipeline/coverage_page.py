@@ -29,7 +29,7 @@ from wxpipe.pipeline.coverage_words import (
     WORKS,
     Place,
     Remedy,
-    example_of,
+    detail_of,
     missing_of,
     pause_words,
     reason_of_hole,
@@ -210,13 +210,12 @@ def _hole_table(rows: Sequence[str]) -> str:
 
 
 def _hole_row(number: int, hole: Hole, place: Place) -> str:
-    example = example_of(hole)
     cells = (
         f"<strong>{number}</strong>",
         _text(hole.source),
         f"{hole.first:%Y-%m-%d %H:%M}<br>{hole.last:%Y-%m-%d %H:%M}",
         f"{_text(missing_of(hole))}<small>{duration(hole.hours)} in all</small>",
-        _why(reason_of_hole(hole), example, remedy_of(hole, place)),
+        _why(reason_of_hole(hole), detail_of(hole), remedy_of(hole, place)),
     )
     return f'<tr id="hole-{number}">{_cells(cells)}</tr>'
 
@@ -225,7 +224,7 @@ def _trouble_row(trouble: Trouble, place: Place) -> str:
     days = f"{trouble.days:,} {'day' if trouble.days == 1 else 'days'} of {trouble.stage}" if trouble.days else ""
     between = "<br>".join(str(day) for day in (trouble.first, trouble.last) if day is not None)
     sign = "<strong>!</strong>" if trouble.work == Work.FAILED else ""
-    why = _why(reason_of_trouble(trouble), "", remedy_of_trouble(trouble, place))
+    why = _why(reason_of_trouble(trouble), trouble.error, remedy_of_trouble(trouble, place))
     return f"<tr>{_cells((sign, _text(trouble.source), between, _text(days), why))}</tr>"
 
 
@@ -233,8 +232,8 @@ def _cells(cells: Sequence[str]) -> str:
     return "".join(f'<td class="n">{cell}</td>' if n < 4 else f"<td>{cell}</td>" for n, cell in enumerate(cells))
 
 
-def _why(reason: str, example: str, remedy: Remedy) -> str:
-    said = f"<strong>{_text(reason)}</strong>" + (f"<small>{_text(example)}</small>" if example else "")
+def _why(reason: str, detail: str, remedy: Remedy) -> str:
+    said = f"<strong>{_text(reason)}</strong>" + (f"<small>{_text(detail)}</small>" if detail else "")
     return f"{said}<div>{_text(remedy.words)}<code>{_text(remedy.command)}</code></div>"
 
 

@@ -69,7 +69,7 @@ def reason_of_hole(hole: Hole) -> str:
     if hole.fate == Fate.QUARANTINED:
         return f"quarantined as {hole.reason}" + (f", {_names(hole.channels)} alone" if hole.channels else "")
     if hole.fate == Fate.FAILED:
-        return f"ingest failed: {hole.reason or 'the ledger says no more'}"
+        return "ingest failed"
     if hole.fate == Fate.WAITING:
         return f"not ingested yet: {hole.pictures:,} files wait"
     if hole.fate == Fate.MISSING:
@@ -77,8 +77,10 @@ def reason_of_hole(hole: Hole) -> str:
     return FATES[hole.fate][1]
 
 
-def example_of(hole: Hole) -> str:
-    """A picture in quarantine, with what was expected of it and found; empty for other holes."""
+def detail_of(hole: Hole) -> str:
+    """Of a quarantined hole a picture, with what was expected of it and found; of a failed one the error."""
+    if hole.fate == Fate.FAILED:
+        return hole.reason
     path, expected, found = hole.example
     return f"e.g. {path}: expected {expected or '–'}, found {found or '–'}" if path else ""
 
@@ -106,7 +108,7 @@ def remedy_of(hole: Hole, place: Place) -> Remedy:
 
 def reason_of_trouble(trouble: Trouble) -> str:
     if trouble.work == Work.FAILED:
-        return f"{trouble.stage} failed: {trouble.error or 'the ledger has the error'}"
+        return f"{trouble.stage} failed"
     return f"{trouble.stage} is due" + (" again: what it was made of has changed" * (trouble.work == Work.STALE))
 
 

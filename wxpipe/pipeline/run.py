@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, replace
@@ -17,6 +18,7 @@ from typing import Any
 from wxpipe.config import RunSettings
 from wxpipe.errors import LeaseLostError, Retry, WxpipeError
 from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, tell
+from wxpipe.pipeline.logs import log_work
 from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of, request_of
 from wxpipe.pipeline.stages import get_stage
 from wxpipe.store.leases import Heartbeat, Lease
@@ -41,9 +43,13 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
         fingerprint = stage.fingerprint(partition, context)
         context.check_lease()
         begun = True
+        log_work("began", stage_name, partition)
         with metering() as meter:
             ready = _reopened(stage_name, partition, context)
-            outcome = _with_retries(lambda: stage.run(partition, ready))
+            outcome = _with_retries(
+                lambda: stage.run(partition, ready),
+                lambda error: log_work("again", stage_name, partition, error),
+            )
         context.check_lease()
         return _record_done(stage_name, partition, context, fingerprint, outcome, started, meter)
     except LeaseLostError as error:
@@ -90,8 +96,11 @@ def _record_done(
         for key in outcome.obsolete:
             write_point(f"before delete {key}")
             root.objects.delete(key)
-    quarantined = sum(record.kind == "quarantined" for record in outcome.records)
-    return Result(stage_name, partition, "done", counts, quarantined)
+    reasons = Counter(record.reason for record in outcome.records if record.kind == "quarantined")
+    return Result(
+        stage_name, partition, "done", counts, reasons.total(), seconds=entry.seconds,
+        bytes_written=entry.bytes_written, reasons=reasons,
+    )  # fmt: skip
 
 
 def record_failure(stage_name: str, partition: Partition, context: Context, message: str, trace: str = "") -> Result:
@@ -110,15 +119,16 @@ def record_failure(stage_name: str, partition: Partition, context: Context, mess
     return Result(stage_name, partition, "failed", {}, error=message, trace=trace)
 
 
-def _with_retries(work: Callable[[], Any]) -> Any:
+def _with_retries(work: Callable[[], Any], tell_of: Callable[[Retry], None]) -> Any:
     """Does the work again where it asks for it, a little later each time."""
     retries = RunSettings().retries
     for attempt in range(retries + 1):
         try:
             return work()
-        except Retry:
+        except Retry as error:
             if attempt == retries:
                 raise
+            tell_of(error)
             time.sleep(2.0**attempt)
     raise AssertionError("unreachable")
 
