@@ -13,6 +13,7 @@ from wxpipe.cli import (
     digest,
     embed,
     evaluate,
+    metrics,
     pairs,
     plan,
     release,
@@ -38,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 VERBS = (
-    *(backfill, reprocess, retry, cancel, scan, plan, status, validate, digest, search, similarity, sql),
+    *(backfill, reprocess, retry, cancel, scan, plan, status, metrics, validate, digest, search, similarity, sql),
     *(train, embed, evaluate, synth),
 )
 for verb in VERBS:

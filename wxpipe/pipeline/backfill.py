@@ -8,7 +8,8 @@ from typing import Any
 
 from wxpipe.config import DataSettings
 from wxpipe.errors import NotFoundError, UsageError
-from wxpipe.pipeline.events import Result
+from wxpipe.pipeline.events import Result, tell
+from wxpipe.pipeline.logs import logged
 from wxpipe.pipeline.plan import Plan, Range, make_plan
 from wxpipe.pipeline.reconcile import Difference, reconcile
 from wxpipe.pipeline.run import Workers, execute, run_stage, single_handed
@@ -94,9 +95,11 @@ def scan(job: Job, progress: Any = ignore_progress) -> Result:
         raise UsageError("no archive was named; give --archive")
     root = init_root(job.root, job.settings)
     options = {**job.options, "satellites": job.site}
-    with single_handed(root, "scan") as lease:
+    with single_handed(root, "scan") as lease, logged():
         context = Context(root, job.archive, lease, options, progress)
-        return execute("scan", Partition("", name="archive"), context)
+        result = execute("scan", Partition("", name="archive"), context)
+        tell(result)
+        return result
 
 
 def plan(job: Job) -> Plan:

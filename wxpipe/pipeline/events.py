@@ -38,10 +38,11 @@ class Result:
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage begins, with so many partitions to do."""
+    """A stage begins, with so many partitions to do, of so many each source."""
 
     stage: str
     partitions: int
+    by_source: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ def listening(listener: Callable[[Event], None]) -> Iterator[None]:
         yield
     finally:
         _listeners.remove(listener)
+
+
+def is_listening(listener: Callable[[Event], None]) -> bool:
+    return listener in _listeners
 
 
 def tell(event: Event) -> None:

@@ -20,7 +20,8 @@ from pythonjsonlogger.json import JsonFormatter
 
 from wxpipe.config import RunSettings
 from wxpipe.errors import WxpipeError
-from wxpipe.pipeline.events import Event, Result, StageStarted, Waiting, listening
+from wxpipe.pipeline.events import Event, Result, StageStarted, Waiting, is_listening, listening
+from wxpipe.pipeline.runs import current_run
 from wxpipe.store.stage import Partition
 
 LOGGER = logging.getLogger("wxpipe.run")
@@ -33,8 +34,8 @@ LEVELS = {"done": logging.INFO, "lost": logging.WARNING, "failed": logging.ERROR
 
 @contextmanager
 def logged() -> Iterator[None]:
-    """Logs what runs in this process while the block lasts, where the settings name a log."""
-    if not _ready():
+    """Logs what runs in this process while the block lasts, where the settings name a log; once, however nested."""
+    if not _ready() or is_listening(_log):
         yield
         return
     with listening(_log):
@@ -90,6 +91,9 @@ class _Lines(logging.Handler):
             raise WxpipeError(f"WXPIPE_LOG={target}: cannot be written ({error.strerror})") from error
 
     def emit(self, record: logging.LogRecord) -> None:
+        run = current_run()
+        if run is not None:
+            record.run = run
         try:
             os.write(self._file, (without_secrets(self.format(record)) + "\n").encode("utf-8", "backslashreplace"))
         except OSError as error:  # a full disk stops the work, where it must; never its log

@@ -178,7 +178,8 @@ def run_stage(
     """
     due = due_by_lease(stage_name, context, wanted)
     keys = [key for key in due if leases is None or key in leases]
-    tell(StageStarted(stage_name, sum(len(due[key]) for key in keys)))
+    by_source = Counter(step.partition.source for key in keys for step in due[key])
+    tell(StageStarted(stage_name, by_source.total(), by_source))
     results: list[Result] = []
     put_off: dict[str, list[Partition]] = {}
     for key in keys:
