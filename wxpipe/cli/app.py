@@ -13,6 +13,7 @@ from wxpipe.cli import (
     digest,
     embed,
     evaluate,
+    extend,
     metrics,
     pairs,
     plan,
@@ -39,8 +40,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 VERBS = (
-    *(backfill, reprocess, retry, cancel, scan, plan, status, metrics, validate, digest, search, similarity, sql),
-    *(train, embed, evaluate, synth),
+    *(backfill, reprocess, retry, cancel, extend, scan, plan, status, validate, digest, search, similarity, sql),
+    *(train, embed, evaluate, synth, metrics),
 )
 for verb in VERBS:
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)

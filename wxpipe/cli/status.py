@@ -32,12 +32,11 @@ def command(
     ] = "ARCHIVE",
 ) -> None:
     """Show slots, pictures, clips and stages of every source, the current release, and what does not reconcile."""
-    from wxpipe.errors import UsageError
+    from wxpipe.cli.backfill import check_report_folder
     from wxpipe.pipeline.status import status_document, survey
     from wxpipe.store.root import require_root
 
-    if report is not None and report.exists() and not report.is_dir():
-        raise UsageError(f"--report {report}: is a file; expected a folder, which is made where it is missing")
+    check_report_folder(report)
     found = survey(require_root(root))
     written = _report(found, report, archive) if report is not None else None
     document = status_document(found)

@@ -8,8 +8,8 @@ from typing import Any
 
 from wxpipe.config import DataSettings
 from wxpipe.errors import NotFoundError, UsageError
-from wxpipe.pipeline.events import Result, tell
-from wxpipe.pipeline.logs import logged
+from wxpipe.pipeline.events import Result
+from wxpipe.pipeline.logs import log_event
 from wxpipe.pipeline.plan import Plan, Range, make_plan
 from wxpipe.pipeline.reconcile import Difference, reconcile
 from wxpipe.pipeline.run import Workers, execute, run_stage, single_handed
@@ -95,10 +95,10 @@ def scan(job: Job, progress: Any = ignore_progress) -> Result:
         raise UsageError("no archive was named; give --archive")
     root = init_root(job.root, job.settings)
     options = {**job.options, "satellites": job.site}
-    with single_handed(root, "scan") as lease, logged():
+    with single_handed(root, "scan") as lease:
         context = Context(root, job.archive, lease, options, progress)
         result = execute("scan", Partition("", name="archive"), context)
-        tell(result)
+        log_event(result)
         return result
 
 

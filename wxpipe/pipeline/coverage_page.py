@@ -187,9 +187,9 @@ def _holes(covered: Covered, numbered: Mapping[int, Hole]) -> Iterator[str]:
         '<p class="soft">A hole is a stretch of slots without a good frame, for one reason; a good slot or two may lie '
         f"within.{ARCHIVE_WORDS if covered.place.archive == ARCHIVE else ''}</p>"
     )
-    rows = [_trouble_row(trouble, covered.place) for trouble in failed]
-    rows += [_hole_row(number, hole, covered.place) for number, hole in numbered.items()]
-    yield _hole_table(rows)
+    rows = [trouble_row(trouble, covered.place) for trouble in failed]
+    rows += [hole_row(number, hole, covered.place) for number, hole in numbered.items()]
+    yield hole_table(rows)
     rest = covered.holes[SHOWN:]
     if rest:
         counted = Counter((hole.source, hole.fate, hole.reason) for hole in rest)
@@ -204,12 +204,13 @@ def _holes(covered: Covered, numbered: Mapping[int, Hole]) -> Iterator[str]:
         )  # fmt: skip
 
 
-def _hole_table(rows: Sequence[str]) -> str:
+def hole_table(rows: Sequence[str]) -> str:
+    """Holes and troubles, out of `hole_row` and `trouble_row`."""
     head = "".join(f"<th>{name}</th>" for name in ("", "source", "from, to", "what is missing", "why, and what to do"))
     return f'<div class="wide"><table class="holes"><tr>{head}</tr>{"".join(rows)}</table></div>'
 
 
-def _hole_row(number: int, hole: Hole, place: Place) -> str:
+def hole_row(number: int, hole: Hole, place: Place) -> str:
     cells = (
         f"<strong>{number}</strong>",
         _text(hole.source),
@@ -220,7 +221,7 @@ def _hole_row(number: int, hole: Hole, place: Place) -> str:
     return f'<tr id="hole-{number}">{_cells(cells)}</tr>'
 
 
-def _trouble_row(trouble: Trouble, place: Place) -> str:
+def trouble_row(trouble: Trouble, place: Place) -> str:
     days = f"{trouble.days:,} {'day' if trouble.days == 1 else 'days'} of {trouble.stage}" if trouble.days else ""
     between = "<br>".join(str(day) for day in (trouble.first, trouble.last) if day is not None)
     sign = "<strong>!</strong>" if trouble.work == Work.FAILED else ""
@@ -258,16 +259,18 @@ def _stages(covered: Covered) -> Iterator[str]:
     others = [t for t in covered.troubles if t.work != Work.FAILED]
     if others:
         yield "<h3>What is due</h3>"
-        yield _hole_table([_trouble_row(trouble, covered.place) for trouble in others[:SHOWN]])
+        yield hole_table([trouble_row(trouble, covered.place) for trouble in others[:SHOWN]])
 
 
 def _occurs(covered: Covered, work: int) -> bool:
     return any((states == work).any() for coverage in covered.coverages for states in coverage.work.values())
 
 
-def quarantine_section(quarantine: Mapping[str, Sequence[Record]], root: str) -> Iterator[str]:
+def quarantine_section(
+    quarantine: Mapping[str, Sequence[Record]], root: str, title: str = "What was put aside, by reason"
+) -> Iterator[str]:
     """What was put aside, by source and reason, with examples."""
-    yield "<h2>What was put aside, by reason</h2>"
+    yield f"<h2>{title}</h2>"
     groups: dict[tuple[str, str], list[Record]] = {}
     for source, records in quarantine.items():
         for record in records:

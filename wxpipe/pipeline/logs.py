@@ -35,10 +35,10 @@ LEVELS = {"done": logging.INFO, "lost": logging.WARNING, "failed": logging.ERROR
 @contextmanager
 def logged() -> Iterator[None]:
     """Logs what runs in this process while the block lasts, where the settings name a log; once, however nested."""
-    if not _ready() or is_listening(_log):
+    if not _ready() or is_listening(log_event):
         yield
         return
-    with listening(_log):
+    with listening(log_event):
         yield
 
 
@@ -49,7 +49,10 @@ def log_work(event: str, stage: str, partition: Partition, error: Exception | No
         LOGGER.log(level, event, extra=_place(stage, partition) | ({"error": str(error)} if error else {}))
 
 
-def _log(event: Event) -> None:
+def log_event(event: Event) -> None:
+    """Logs one event, where the settings name a log."""
+    if not _ready():
+        return
     if isinstance(event, Result):
         said: dict[str, Any] = {"state": event.state, "seconds": event.seconds, "bytes_written": event.bytes_written}
         if event.reasons:

@@ -81,11 +81,12 @@ def told(left: tuple[float, float] | None) -> str:
         return ""
     low, high = left
     if high <= NEARLY * low or high < 90:
-        return f"about {_duration(high)} left"
-    return f"{_duration(low)} to {_duration(high)} left"
+        return f"about {in_words(high)} left"
+    return f"{in_words(low)} to {in_words(high)} left"
 
 
-def _duration(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """A stretch of time, rounded as people say it."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     if seconds < 5400:

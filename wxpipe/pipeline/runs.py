@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from wxpipe.config import RunSettings
-from wxpipe.errors import Cancelled, NotFoundError, WxpipeError
+from wxpipe.errors import Cancelled, NotFoundError, RefusedError, WxpipeError
 from wxpipe.pipeline.events import Event, Result, StageStarted, listening
 from wxpipe.store.objects import Objects
 from wxpipe.store.requests import now, whoami
@@ -66,6 +66,14 @@ def all_runs(root: Root) -> list[RunRecord]:
 def running(root: Root) -> list[RunRecord]:
     """Runs that have not ended, as far as anybody knows."""
     return [run for run in all_runs(root) if run.state in ("running", "silent")]
+
+
+def refuse_while_running(root: Root, what: str) -> None:
+    """Raises RefusedError where a run goes on: what changes a whole root must be alone with it."""
+    found = [run for run in running(root) if run.state == "running"]
+    if found:
+        told = ", ".join(f"{run.number} ({run.verb} by {run.who}, since {run.started})" for run in found)
+        raise RefusedError(f"{what} must be alone with {root.url}, and there run {told}; wait, or `wxpipe cancel` them")
 
 
 def cancel(root: Root, number: int, why: str = "") -> RunRecord:
