@@ -59,6 +59,14 @@ def _ingest(root: Root) -> Iterator[Account]:
     )  # fmt: skip
 
 
+WORDS = {
+    ("ingest", ("pictures_good", "pictures_suspect")): "pictures that ingest stored",
+    ("ingest", ("frames_good",)): "good frames of ingest",
+    ("clips", ("clips",)): "clips",
+}
+"""What `reconcile.PAIRS` begin with."""
+
+
 def _stages(root: Root) -> Iterator[Account]:
     for first, made, second, taken in PAIRS:
         before, after = _done(root.ledger.entries(first)), _done(root.ledger.entries(second))
@@ -67,9 +75,8 @@ def _stages(root: Root) -> Iterator[Account]:
         both = before.keys() & after.keys()
         count = sum(before[key].counts.get(name, 0) for key in both for name in made)
         found = sum(after[key].counts.get(taken, 0) for key in both)
-        words = " and ".join(name.replace("_", " ") for name in made)
-        yield Account(f"{words} of {first}", count, f"{found:,} {taken.replace('_', ' ')} of {second}", found,
-                      len(before.keys() - after.keys()))  # fmt: skip
+        became = f"{found:,} {taken.replace('_', ' ')} of {second}"
+        yield Account(WORDS[first, made], count, became, found, len(before.keys() - after.keys()))
 
 
 def _release(root: Root) -> Iterator[Account]:

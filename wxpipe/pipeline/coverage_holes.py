@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
@@ -16,6 +16,10 @@ BRIDGED_GOOD, BRIDGED = 2, 8
 """Good slots, and slots of any fate, that may lie within a hole: a week of which every second file is cut is one."""
 PAUSE_SHARE, PAUSE_DAYS = 0.8, 5
 """A time of the day that is missing on so large a share of the days, and at least so many, is a pause."""
+
+
+CAME = (Fate.GOOD, Fate.QUARANTINED, Fate.WAITING)
+"""Of slots that had their files."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,12 @@ def holes_of(coverage: Coverage) -> list[Hole]:
     return sorted(found, key=lambda hole: (-hole.hours, hole.first))
 
 
+def all_holes(coverages: Iterable[Coverage]) -> list[Hole]:
+    """Holes of every source, longest first."""
+    found = (hole for coverage in coverages for hole in holes_of(coverage))
+    return sorted(found, key=lambda hole: (-hole.hours, hole.source, hole.first))
+
+
 def pauses_of(coverage: Coverage) -> list[Pause]:
     """Times of the day that are missing nearly always, year by year."""
     mask, axis = pause_mask(coverage), coverage.satellite.axis
@@ -124,7 +134,7 @@ def pause_mask(coverage: Coverage) -> Mask:
     fates = coverage.fates
     missing, mask = fates == Fate.MISSING, np.zeros(fates.shape, np.bool_)
     scheduled = (fates != Fate.NOTHING).sum(axis=1)
-    lively = 2 * (fates == Fate.GOOD).sum(axis=1) >= np.maximum(scheduled, 1)
+    lively = 2 * np.isin(fates, CAME).sum(axis=1) >= np.maximum(scheduled, 1)
     years = np.array([coverage.day(n).year for n in range(coverage.days)])
     for year in np.unique(years[lively]).tolist():
         mine = years == year

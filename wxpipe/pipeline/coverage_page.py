@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from wxpipe.archive.analysis_words import days_text, duration, percent
 from wxpipe.pages import document, table
 from wxpipe.pipeline.coverage import Coverage, Fate, Work, lag_of
-from wxpipe.pipeline.coverage_holes import Hole, Trouble, holes_of, pauses_of, troubles_of
+from wxpipe.pipeline.coverage_holes import Hole, Trouble, all_holes, pauses_of, troubles_of
 from wxpipe.pipeline.coverage_plots import (
     COLOURS,
     NOT_YET,
@@ -76,11 +77,11 @@ class Covered:
     differences: Sequence[str]
     release: int | None
     when: datetime
-    holes: Sequence[Hole] = field(default=())
 
-    def __post_init__(self) -> None:
-        found = [hole for coverage in self.coverages for hole in holes_of(coverage)]
-        object.__setattr__(self, "holes", sorted(found, key=lambda hole: (-hole.hours, hole.source, hole.first)))
+    @cached_property
+    def holes(self) -> list[Hole]:
+        """Longest first."""
+        return all_holes(self.coverages)
 
 
 def covered_by(found: Survey, archive: str = ARCHIVE) -> Covered:
@@ -165,7 +166,7 @@ def _map(covered: Covered, numbered: Mapping[int, Hole]) -> Iterator[str]:
         yield f"<figure>{svg(draw_days(coverage, span, mine, VARIABLES))}</figure>"
         if coverage.days <= SLOT_DAYS:
             yield '<p class="soft">The same, a cell a slot:</p>'
-            yield f"<figure>{svg(draw_slots(coverage, VARIABLES))}</figure>"
+            yield f"<figure>{svg(draw_slots(coverage, mine, VARIABLES))}</figure>"
 
 
 def _legend(kinds: Sequence[int], failed_stage: bool) -> str:

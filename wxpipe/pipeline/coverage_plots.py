@@ -113,7 +113,7 @@ def stacked(shares: Shares, colours: Sequence[str]) -> npt.NDArray[np.uint8]:
     return image.reshape(rows * (GAP + CELL), columns, 4)
 
 
-def draw_slots(coverage: Coverage, palette: Palette) -> Figure:
+def draw_slots(coverage: Coverage, holes: Mapping[int, Hole], palette: Palette) -> Figure:
     """A cell a slot: days from left to right, hours from top to bottom."""
     figure, (axes,) = many_axes(palette, 3.4)
     pauses = pause_mask(coverage)
@@ -128,6 +128,11 @@ def draw_slots(coverage: Coverage, palette: Palette) -> Figure:
     locator = mdates.AutoDateLocator(minticks=3, maxticks=12) if coverage.days > 3 else mdates.DayLocator()
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(mdates.DateFormatter("%d %b %Y" if coverage.days <= 3 else "%d %b"))
+    for number, hole in list(holes.items())[:MARKED]:
+        begin, end = (mdates.date2num(when) for when in (hole.first, hole.last + hole.cadence))
+        if end - begin >= 1:
+            axes.text((begin + end) / 2, -0.4, str(number), color=palette.ink, fontsize=8.5, fontweight="bold",
+                      ha="center", va="bottom")  # fmt: skip
     axes.set_yticks([0, 6, 12, 18, 24])
     axes.set_ylabel("hour of the day, UTC", color=palette.soft)
     return figure

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -28,7 +29,7 @@ LOGGER = logging.getLogger("wxpipe.run")
 SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|(^|_)KEY", re.IGNORECASE)
 """Environment variables with such names hold what no log may show."""
 SHORTEST_SECRET = 6
-_USER_OF_URL = re.compile(r"(\w+://)[^/\s@\"']+@")
+_USER_OF_URL = re.compile(r"://[^/\s@\"']+@")
 LEVELS = {"done": logging.INFO, "lost": logging.WARNING, "failed": logging.ERROR}
 
 
@@ -112,7 +113,7 @@ class _Lines(logging.Handler):
 
 def without_secrets(text: str) -> str:
     """A text without users and passwords of URLs, and without what secret environment variables hold."""
-    text = _USER_OF_URL.sub(r"\1***@", text)
+    text = _USER_OF_URL.sub("://***@", text)
     for name, value in os.environ.items():
         if len(value) >= SHORTEST_SECRET and SECRET_NAME.search(name):
             text = text.replace(value, "***").replace(json.dumps(value)[1:-1], "***")
@@ -122,6 +123,14 @@ def without_secrets(text: str) -> str:
 def _ready() -> bool:
     """Opens the log that the settings name, once; tells whether there is one."""
     settings = _settings(os.environ.get("WXPIPE_LOG"), os.environ.get("WXPIPE_LOG_LEVEL"))
+    with _opening:
+        return _opened(settings)
+
+
+_opening = threading.Lock()
+
+
+def _opened(settings: RunSettings) -> bool:
     known = next((handler for handler in LOGGER.handlers if isinstance(handler, _Lines)), None)
     if known is not None and known.target != settings.log:
         LOGGER.removeHandler(known)

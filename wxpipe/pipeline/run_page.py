@@ -12,7 +12,7 @@ from wxpipe.pages import document, table
 from wxpipe.pipeline.accounts import Account, accounts
 from wxpipe.pipeline.backfill import Report
 from wxpipe.pipeline.coverage import Work
-from wxpipe.pipeline.coverage_holes import Trouble, holes_of
+from wxpipe.pipeline.coverage_holes import Trouble, all_holes
 from wxpipe.pipeline.coverage_page import OWN_STYLE, hole_row, hole_table, quarantine_section, trouble_row
 from wxpipe.pipeline.coverage_words import Place
 from wxpipe.pipeline.events import Result
@@ -47,8 +47,8 @@ def page(told: Told) -> str:
             *_ran(told.report.results),
             *_failures(told),
             *_accounts(told),
-            *quarantine_section(_quarantined(told), told.place.root, "What this run put aside, by reason"),
             *_holes(told),
+            *quarantine_section(_quarantined(told), told.place.root, "What this run put aside, by reason"),
         ],
         OWN_STYLE,
     )
@@ -64,6 +64,11 @@ def _verdict(told: Told) -> Iterator[str]:
     )
     if report.promoted is not None:
         yield f'<p class="calm">Release {report.promoted} was built, checked, and serves now.</p>'
+    elif any(result.stage == "release" and result.state == "done" for result in report.results) and report.failed:
+        yield (
+            '<p class="out">A release was built, and does not serve, since something failed: '
+            f"<code>wxpipe release promote --root {_text(told.place.root)}</code> makes it serve as it is.</p>"
+        )
     if report.failed:
         yield (
             '<p class="out">What failed stays open: every further run tries it again. What does not depend on it is '
@@ -71,8 +76,8 @@ def _verdict(told: Told) -> Iterator[str]:
         )
     for difference in report.differences:
         yield f'<p class="out">does not reconcile: {_text(str(difference))}</p>'
-    if not report.failed and not report.differences:
-        yield '<p class="calm">Nothing failed, and every count reconciles with the next.</p>'
+    if not report.differences:
+        yield '<p class="calm">Every count reconciles with the next.</p>'
 
 
 def _ran(results: Sequence[Result]) -> Iterator[str]:
@@ -169,10 +174,7 @@ def _quarantined(told: Told) -> dict[str, list[Record]]:
 
 
 def _holes(told: Told) -> Iterator[str]:
-    holes = sorted(
-        (hole for coverage in told.found.coverages for hole in holes_of(coverage)),
-        key=lambda hole: (-hole.hours, hole.source, hole.first),
-    )
+    holes = all_holes(told.found.coverages)
     yield "<h2>The longest holes that are left</h2>"
     if not holes:
         yield '<p class="calm">None: every scheduled slot has a good frame.</p>'
