@@ -15,6 +15,7 @@ from wxpipe.cli import (
     evaluate,
     extend,
     metrics,
+    migrate,
     pairs,
     plan,
     release,
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(backfill, reprocess, retry, cancel, extend, scan, plan, status, validate, digest, search, similarity, sql),
-    *(train, embed, evaluate, synth, metrics),
+    *(train, embed, evaluate, synth, migrate, metrics),
 )
 for verb in VERBS:
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)

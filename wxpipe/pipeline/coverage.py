@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from wxpipe.archive.inventory import inventory_of, read_table
 from wxpipe.errors import NotFoundError, WxpipeError
-from wxpipe.pipeline.plan import Plan, Reason
+from wxpipe.pipeline.plan import Plan, Reason, Step
 from wxpipe.satellites.catalog import Source
 from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.frames import FrameStore, Status, frame_store
@@ -71,7 +71,7 @@ class Coverage:
         fates: `Fate`, uint8 (day, slot of the day).
         status: `Status` of each picture, uint8 (day, slot of the day, channel).
         work: of each stage by day, `Work`, uint8 (day).
-        errors: (stage, day) to the message of what failed.
+        errors: (stage, day) to the message of what failed, or why it is stale.
         put_aside: (slot, channel) to the record of a picture in quarantine.
         listed: files that are listed of each day, int64 (day); counted for days that are not ingested, else 0.
     """
@@ -129,32 +129,27 @@ class Coverage:
 
 def cover(root: Root, plan: Plan) -> list[Coverage]:
     """Every source of a root that has files. Reads the ledger, statuses, quarantine, and inventories of open months."""
-    entries = {stage: root.ledger.entries(stage) for stage in {step.stage for step in plan.steps} | {"ingest"}}
-    by_source: dict[str, dict[str, dict[date, Reason]]] = {}
+    entries = root.ledger.entries("ingest")
+    by_source: dict[str, dict[str, dict[date, Step]]] = {}
     for step in plan.steps:
         if step.partition.day is not None:
             days = by_source.setdefault(step.partition.source, {}).setdefault(step.stage, {})
-            days[step.partition.day] = step.reason
+            days[step.partition.day] = step
     found = (_cover(root, source, by_source.get(source.id, {}), entries) for source in root.sources)
     return [coverage for coverage in found if coverage is not None]
 
 
 def _cover(
-    root: Root, source: Source, reasons: Mapping[str, Mapping[date, Reason]], entries: Mapping[str, Mapping[str, Entry]]
+    root: Root, source: Source, steps: Mapping[str, Mapping[date, Step]], entries: Mapping[str, Entry]
 ) -> Coverage | None:
     inventory, axis = inventory_of(root, source.id), source.satellite.axis
     span, days = inventory.span(), inventory.days()
     if span is None:
         return None
-    work = {stage: _work(by_day, days) for stage, by_day in reasons.items()}
+    work = {stage: _work(by_day, days) for stage, by_day in steps.items()}
     ingest = work.get("ingest", np.zeros(len(days), np.uint8))
-    errors = {
-        (stage, day): entries[stage][f"{source.id}/{day}"].error
-        for stage, by_day in reasons.items()
-        for day, reason in by_day.items()
-        if reason == "failed"
-    }
-    ingested = {day: e for day in days if (e := entries["ingest"].get(f"{source.id}/{day}")) and e.state == "done"}
+    errors = {(stage, day): step.why for stage, by_day in steps.items() for day, step in by_day.items() if step.why}
+    ingested = {day: e for day in days if (e := entries.get(f"{source.id}/{day}")) and e.state == "done"}
     status, damaged = _statuses(frame_store(root, source), days)
     for day, message in damaged.items():
         if day in ingested:
@@ -174,8 +169,8 @@ def _cover(
     return Coverage(source, days[0], fates, status, work, errors, put_aside, listed)
 
 
-def _work(by_day: Mapping[date, Reason], days: Sequence[date]) -> UInt8:
-    return np.array([WORK_OF[by_day[day]] if day in by_day else Work.NONE for day in days], np.uint8)
+def _work(by_day: Mapping[date, Step], days: Sequence[date]) -> UInt8:
+    return np.array([WORK_OF[by_day[day].reason] if day in by_day else Work.NONE for day in days], np.uint8)
 
 
 def _scheduled(satellite: Satellite, start: int, count: int) -> Mask:

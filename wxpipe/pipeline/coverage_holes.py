@@ -27,7 +27,7 @@ class Hole:
     """Slots of one source that have no good frame, for one reason.
 
     Attributes:
-        reason: of a quarantined one, why it was put aside; of a failed one, the error; else empty.
+        reason: of a quarantined one, why it was put aside; of a failed one, the error; of a stale one, what changed.
         first, last: nominal times of its first and last slot.
         slots, of: how many slots lack a good frame, and how many are scheduled between first and last.
         pictures: that are missing or put aside; of what is not ingested yet, files that wait.
@@ -109,7 +109,8 @@ def troubles_of(coverages: Sequence[Coverage], plan: Plan) -> list[Trouble]:
     for step in plan.work:
         if step.partition.day is None:
             work = {"failed": Work.FAILED, "stale": Work.STALE}.get(step.reason, Work.MISSING)
-            found.append(Trouble(step.partition.source or step.partition.name, step.stage, work, None, None, 0))
+            name = step.partition.source or step.partition.name
+            found.append(Trouble(name, step.stage, work, None, None, 0, step.why))
     return sorted(found, key=lambda trouble: (-trouble.work, -trouble.days))
 
 
@@ -181,7 +182,7 @@ def _reason(coverage: Coverage, fate: Fate, slot: int) -> str:
         names = coverage.satellite.channel_names
         records = (coverage.put_aside.get((coverage.first_slot + slot, name)) for name in names)
         return next((record.reason for record in records if record is not None), "an unknown reason")
-    if fate == Fate.FAILED:
+    if fate in (Fate.FAILED, Fate.STALE):
         return coverage.errors.get(("ingest", coverage.day(slot // coverage.fates.shape[1])), "")
     return ""
 

@@ -79,7 +79,7 @@ def reason_of_hole(hole: Hole) -> str:
 
 def detail_of(hole: Hole) -> str:
     """Of a quarantined hole a picture, with what was expected of it and found; of a failed one the error."""
-    if hole.fate == Fate.FAILED:
+    if hole.fate in (Fate.FAILED, Fate.STALE):
         return hole.reason
     path, expected, found = hole.example
     return f"e.g. {path}: expected {expected or '–'}, found {found or '–'}" if path else ""
@@ -109,7 +109,7 @@ def remedy_of(hole: Hole, place: Place) -> Remedy:
 def reason_of_trouble(trouble: Trouble) -> str:
     if trouble.work == Work.FAILED:
         return f"{trouble.stage} failed"
-    return f"{trouble.stage} is due" + (" again: what it was made of has changed" * (trouble.work == Work.STALE))
+    return f"{trouble.stage} is due" + (" again" * (trouble.work == Work.STALE))
 
 
 def remedy_of_trouble(trouble: Trouble, place: Place) -> Remedy:
