@@ -58,6 +58,9 @@ class Scan:
             inventory_digest(root),
         )
 
+    def read_back(self, partition: Partition, context: Context) -> str:
+        return inventory_digest(context.root)
+
 
 def known_satellites(root: Root, site: str | None) -> dict[str, Satellite]:
     """The satellites that names are read by: the site's where it gives any, else the root's, else the shipped.

@@ -18,6 +18,7 @@ class Result:
 
     Attributes:
         torn: the lease was lost while the partition was written; a newer result may have been written over.
+        unwritable: the root could not be written, and so no other partition can be done.
     """
 
     stage: str
@@ -28,6 +29,12 @@ class Result:
     error: str = ""
     trace: str = ""
     torn: bool = False
+    unwritable: bool = False
+
+    @property
+    def stops(self) -> bool:
+        """Whether its stage ends with it: a bug, or a root that cannot be written."""
+        return bool(self.trace) or self.unwritable
 
 
 @dataclass(frozen=True)

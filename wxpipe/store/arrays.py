@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from google_crc32c import value as crc32c
 
-from wxpipe.errors import RefusedError, WxpipeError
+from wxpipe.errors import DamagedError, RefusedError, WxpipeError
 from wxpipe.store.objects import Objects
 
 Codec = Literal["picture", "zstd", "raw"]
@@ -95,9 +95,54 @@ def shard_bytes(spec: ArraySpec, chunks: Mapping[int, bytes]) -> bytes:
     return b"".join([*parts, table, crc32c(table).to_bytes(4, "little")])
 
 
+def parse_shard(spec: ArraySpec, data: bytes) -> tuple[dict[int, bytes], list[int]]:
+    """A shard's stored chunks by flat inner index, and which others are stored and not as their checksums say.
+
+    Raises:
+        DamagedError: its index cannot be believed.
+    """
+    if spec.shard is None:
+        found, index = {0: data}, np.array([[0, len(data)]], np.uint64)
+    else:
+        count = int(np.prod(spec.inner_grid))
+        table, check = data[-16 * count - 4 : -4], data[-4:]
+        if len(table) != 16 * count or crc32c(table).to_bytes(4, "little") != check:
+            raise DamagedError(
+                f"{len(data)} bytes, whose end is not the index of {count} chunks: cut short, or changed"
+            )
+        index = np.frombuffer(table, "<u8").reshape(count, 2)
+        stored = np.flatnonzero(index[:, 0] != ABSENT).tolist()
+        found = {n: data[int(index[n, 0]) : int(index[n].sum())] for n in stored}
+    damaged = [n for n, chunk in found.items() if not _checked(chunk)]
+    return {n: chunk for n, chunk in found.items() if n not in damaged}, damaged
+
+
+def decode_chunk(spec: ArraySpec, data: bytes) -> Block:
+    """One chunk's values, of the shape ``spec.chunk``, out of bytes whose checksum holds.
+
+    Raises:
+        DamagedError: they do not make a chunk of this array.
+    """
+    try:
+        raw = data[:-4] if spec.codec == "raw" else _zstd().decode(data[:-4])
+        block = np.frombuffer(raw, spec.dtype).reshape(spec.chunk)
+    except (ValueError, RuntimeError) as error:
+        raise DamagedError(f"array {spec.name}: a chunk cannot be decoded ({error})") from error
+    return _sum_up(block) if spec.codec == "picture" else block
+
+
+def _checked(data: bytes) -> bool:
+    return len(data) > 4 and crc32c(data[:-4]).to_bytes(4, "little") == data[-4:]
+
+
+def shard_key(folder: str, spec: ArraySpec, at: Sequence[int]) -> str:
+    """Where a shard lies, by its position in the shard grid."""
+    return f"{folder}/{spec.name}/c/{'/'.join(map(str, at))}"
+
+
 def write_shard(objects: Objects, folder: str, spec: ArraySpec, at: Sequence[int], chunks: Mapping[int, bytes]) -> None:
     """Writes one whole shard at a position of the shard grid and reads it back; without chunks, removes it."""
-    key = f"{folder}/{spec.name}/c/{'/'.join(map(str, at))}"
+    key = shard_key(folder, spec, at)
     if not chunks:
         if objects.exists(key):
             objects.delete(key)
@@ -198,6 +243,11 @@ def _difference(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     out[0] = flat[0]
     np.subtract(flat[1:], flat[:-1], out=out[1:])
     return out
+
+
+def _sum_up(block: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """What `_difference` was taken of."""
+    return np.add.accumulate(block.reshape(-1), dtype=np.uint8).reshape(block.shape)
 
 
 @cache

@@ -1,4 +1,8 @@
-"""The record of what each stage has done: one small object a partition, written last. Done means readable."""
+"""The record of what each stage has done: one small object a partition, written last. Done means readable.
+
+An entry carries a checksum of itself. One that is damaged counts as failed, so that its partition is due again and
+the rest of the root goes on; `read` says what is wrong with it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from wxpipe.errors import NotFoundError, WxpipeError
+from google_crc32c import value as crc32c
+
+from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.store.objects import Objects
 
 State = Literal["done", "failed", "running"]
@@ -61,9 +67,18 @@ class Ledger:
         if stage in self._loaded:
             return self._loaded[stage].get(partition)
         try:
-            return _parse(self._objects.get(_key(stage, partition)), _key(stage, partition))
+            return self._read_or_fail(stage, partition)
         except NotFoundError:
             return None
+
+    def read(self, stage: str, partition: str) -> Entry:
+        """An entry as it lies there now.
+
+        Raises:
+            NotFoundError: there is none.
+            DamagedError: it is not as it was written.
+        """
+        return _parse(self._objects.get(_key(stage, partition)), stage, partition)
 
     def output(self, stage: str, partition: str) -> str:
         """The output digest of a partition that is done, else an empty string."""
@@ -71,8 +86,7 @@ class Ledger:
         return entry.output if entry is not None and entry.state == "done" else ""
 
     def put(self, entry: Entry) -> None:
-        data = json.dumps(asdict(entry), indent=1, sort_keys=True).encode()
-        self._objects.put(_key(entry.stage, entry.partition), data)
+        self._objects.put(_key(entry.stage, entry.partition), _document(entry))
         if entry.stage in self._loaded:
             self._loaded[entry.stage][entry.partition] = entry
 
@@ -80,10 +94,14 @@ class Ledger:
         """All entries of a stage, by partition key."""
         if stage in self._loaded:
             return dict(self._loaded[stage])
-        keys = sorted(info.key for info in self._objects.walk(f"ledger/{stage}"))
         with ThreadPoolExecutor(8) as pool:
-            found = pool.map(lambda key: _parse(self._objects.get(key), key), keys)
+            found = pool.map(lambda key: self._read_or_fail(stage, key), self.keys(stage))
             return {entry.partition: entry for entry in found}
+
+    def keys(self, stage: str) -> list[str]:
+        """The partitions that have an entry, in order."""
+        start = len(f"ledger/{stage}/")
+        return sorted(info.key[start:].removesuffix(".json") for info in self._objects.walk(f"ledger/{stage}"))
 
     def stages(self) -> list[str]:
         return self._objects.names("ledger")
@@ -96,13 +114,38 @@ class Ledger:
     def forget(self) -> None:
         self._loaded.clear()
 
+    def _read_or_fail(self, stage: str, partition: str) -> Entry:
+        """An entry; one that is damaged as a failure, which the plan holds open."""
+        try:
+            return self.read(stage, partition)
+        except DamagedError as error:
+            return Entry(stage, partition, "failed", "", error=str(error))
+
 
 def _key(stage: str, partition: str) -> str:
     return f"ledger/{stage}/{partition}.json"
 
 
-def _parse(data: bytes, key: str) -> Entry:
+def _document(entry: Entry) -> bytes:
+    fields = asdict(entry)
+    return json.dumps({**fields, "checksum": _checksum(fields)}, indent=1, sort_keys=True).encode()
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    """crc32c of an entry's fields as canonical JSON."""
+    return f"{crc32c(json.dumps(fields, sort_keys=True, separators=(',', ':')).encode()):08x}"
+
+
+def _parse(data: bytes, stage: str, partition: str) -> Entry:
     try:
-        return Entry(**json.loads(data))
-    except (ValueError, TypeError) as error:
-        raise WxpipeError(f"{key}: not a ledger entry ({error}); delete it and run the partition again") from error
+        fields = json.loads(data)
+        told = fields.pop("checksum", None)  # entries of before had none
+        if told not in (None, _checksum(fields)):
+            raise ValueError(f"its checksum says {told}, its content {_checksum(fields)}")
+        entry = Entry(**fields)
+        if (entry.stage, entry.partition) != (stage, partition) or entry.state not in get_args(State):
+            raise ValueError(f"it tells of {entry.stage} {entry.partition}, {entry.state}")
+    except (ValueError, TypeError, AttributeError) as error:
+        key = _key(stage, partition)
+        raise DamagedError(f"{key}: not a ledger entry ({error}); run `wxpipe backfill` to make it again") from error
+    return entry

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wxpipe.errors import NotFoundError, RefusedError, Retry, UsageError
+from wxpipe.errors import NotFoundError, RefusedError, Retry, StoreError, UsageError
 from wxpipe.store.meter import count_read, count_write
 from wxpipe.store.writepoints import write_point
 
@@ -27,6 +27,19 @@ if TYPE_CHECKING:
 
 PARTIAL = ".partial"
 """Ending of a file that is being written; a killed writer leaves it behind, and no reader looks at it."""
+
+
+_ROOM = "make room, and run the same command again: it goes on from there"
+_LEAVE = "let this user write there, and run the same command again: it goes on from there"
+UNWRITABLE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), and run the same command again: it goes on from there",
+    errno.EROFS: "mount it for writing, and run the same command again: it goes on from there",
+    errno.EACCES: _LEAVE,
+    errno.EPERM: _LEAVE,
+}
+"""What a person has to do where a file cannot be written, by the system's error."""
 
 
 @dataclass(frozen=True)
@@ -117,16 +130,32 @@ class LocalObjects(Objects):
         return self.path(key).is_file()
 
     def _put(self, key: str, data: bytes) -> None:
-        partial = self._write_partial(key, data)
-        write_point(f"before rename {key}")
-        try:
-            os.replace(partial, self.path(key))
-        except OSError:
-            partial.unlink()
-            raise
-        _sync_folder(partial.parent)
+        with self._writing(key):
+            partial = self._write_partial(key, data)
+            write_point(f"before rename {key}")
+            try:
+                os.replace(partial, self.path(key))
+            except OSError:
+                partial.unlink(missing_ok=True)
+                raise
+            _sync_folder(partial.parent)
 
     def _put_if_absent(self, key: str, data: bytes) -> bool:
+        with self._writing(key):
+            return self._link_if_absent(key, data)
+
+    @contextlib.contextmanager
+    def _writing(self, key: str) -> Iterator[None]:
+        """Turns what no later try mends by itself into an error that says what a person has to."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            remedy = UNWRITABLE[error.errno]
+            raise StoreError(f"{self.url}/{key}: cannot be written: {error.strerror}; {remedy}") from error
+
+    def _link_if_absent(self, key: str, data: bytes) -> bool:
         if self.path(key).exists():
             return False
         partial = self._write_partial(key, data)
@@ -135,7 +164,7 @@ class LocalObjects(Objects):
         except FileExistsError:
             return False
         finally:
-            partial.unlink()
+            partial.unlink(missing_ok=True)
         _sync_folder(partial.parent)
         return True
 
@@ -196,7 +225,8 @@ class LocalObjects(Objects):
         return sorted(name for name in found if not name.endswith(PARTIAL))
 
     def delete(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+        with self._writing(key):
+            self.path(key).unlink(missing_ok=True)
 
 
 class RemoteObjects(Objects):
