@@ -21,7 +21,9 @@ from wxpipe.store.arrays import (
     create_arrays,
     decode_chunk,
     encode_chunk,
+    layout_faults,
     parse_shard,
+    restore_layout,
     shard_key,
     write_shard,
 )
@@ -56,10 +58,19 @@ class HistogramStore:
 
     def create(self) -> None:
         """Lays the group out, once."""
-        sizes = self.cell_sizes().tolist()
-        create_arrays(
-            self.root.objects, self.folder, [self.array_spec], {"layout": self.spec.name, "cell_sizes": sizes}
-        )
+        create_arrays(self.root.objects, self.folder, [self.array_spec], self._attributes)
+
+    def layout_faults(self) -> dict[str, str]:
+        """What of the layout is damaged: key to what is wrong."""
+        return layout_faults(self.root.objects, self.folder, [self.array_spec], self._attributes)
+
+    def restore_layout(self) -> list[str]:
+        """Writes damaged documents again; returns their keys."""
+        return restore_layout(self.root.objects, self.folder, [self.array_spec], self._attributes)
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        return {"layout": self.spec.name, "cell_sizes": self.cell_sizes().tolist()}
 
     def write_day(self, day: date, cdfs: CountArray) -> None:
         """Writes the CDFs of a day, (slot, channel, bin, cell); chunks without any are not stored."""

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from google_crc32c import value as crc32c
 
-from wxpipe.errors import DamagedError, RefusedError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, RefusedError, WxpipeError
 from wxpipe.store.objects import Objects
 
 Codec = Literal["picture", "zstd", "raw"]
@@ -184,6 +184,42 @@ def create_arrays(objects: Objects, folder: str, specs: Sequence[ArraySpec], att
                 f"{objects.url}/{key} is laid out differently ({', '.join(different)}: expected "
                 f"{wanted[different[0]]}, found {there.get(different[0])}); use `wxpipe migrate` or another root"
             )
+
+
+def layout_faults(
+    objects: Objects, folder: str, specs: Sequence[ArraySpec], attributes: Mapping[str, Any]
+) -> dict[str, str]:
+    """What of a group's documents and coordinates is not as it was laid out: key to what is wrong with it."""
+    layout = _layout(specs, attributes)
+    coordinates = {spec.name: spec for spec in specs if spec.data is not None}
+    faults = {}
+    for name, data in layout.items():
+        key = f"{folder}/{name}"
+        try:
+            found = objects.get(key)
+            if name.endswith("zarr.json"):
+                wanted, there = json.loads(data), json.loads(found)
+                different = [k for k in wanted if k in LAID_OUT and wanted[k] != there.get(k)]
+                if different:
+                    faults[key] = f"another {different[0]}: {there.get(different[0])}"
+            elif found != data and not _same_values(objects, folder, coordinates[name.partition("/")[0]], layout):
+                faults[key] = "other values"
+        except NotFoundError:
+            faults[key] = "gone"
+        except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+            faults[key] = f"not to be read ({str(error)[:200]})"
+    return faults
+
+
+def restore_layout(
+    objects: Objects, folder: str, specs: Sequence[ArraySpec], attributes: Mapping[str, Any]
+) -> list[str]:
+    """Writes what `layout_faults` finds again, as it was; returns the keys. No data is touched."""
+    layout = _layout(specs, attributes)
+    keys = sorted(layout_faults(objects, folder, specs, attributes))
+    for key in keys:
+        objects.put(key, layout[key.removeprefix(f"{folder}/")])
+    return keys
 
 
 def _same_values(objects: Objects, folder: str, spec: ArraySpec, layout: Mapping[str, bytes]) -> bool:

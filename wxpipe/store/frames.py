@@ -18,7 +18,16 @@ import numpy.typing as npt
 
 from wxpipe.errors import DamagedError, NotFoundError, WxpipeError
 from wxpipe.satellites.catalog import Source
-from wxpipe.store.arrays import ArraySpec, create_arrays, encode_chunk, shard_key, write_chunk, write_shard
+from wxpipe.store.arrays import (
+    ArraySpec,
+    create_arrays,
+    encode_chunk,
+    layout_faults,
+    restore_layout,
+    shard_key,
+    write_chunk,
+    write_shard,
+)
 from wxpipe.store.root import Root
 
 if TYPE_CHECKING:
@@ -98,6 +107,15 @@ class FrameStore:
     def create(self) -> None:
         """Lays the group out, once, with its coordinates; the same again changes nothing."""
         create_arrays(self.root.objects, self.folder, list(self.specs.values()), _attributes(self.source))
+
+    def layout_faults(self) -> dict[str, str]:
+        """What of the layout is damaged: key to what is wrong."""
+        return layout_faults(self.root.objects, self.folder, list(self.specs.values()), _attributes(self.source))
+
+    def restore_layout(self) -> list[str]:
+        """Writes damaged documents and coordinates again; returns their keys."""
+        self._group = None
+        return restore_layout(self.root.objects, self.folder, list(self.specs.values()), _attributes(self.source))
 
     @property
     def group(self) -> Any:

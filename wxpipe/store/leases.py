@@ -49,9 +49,14 @@ class Leases:
     def try_acquire(self, key: str) -> Lease | None:
         """The lease, or None where another run holds it and looks alive."""
         latest = self.latest(key)
-        if latest and not (self._is_done(key, latest) or self._is_dead(key, latest)):
-            return None
-        return self._take(key, latest + 1)
+        return None if self._holds(key, latest) else self._take(key, latest + 1)
+
+    def is_held(self, key: str) -> bool:
+        """Whether a run holds a lease, or may: one on another host whose heartbeat was not watched counts."""
+        return self._holds(key, self.latest(key))
+
+    def _holds(self, key: str, epoch: int) -> bool:
+        return bool(epoch) and not (self._is_done(key, epoch) or self._is_dead(key, epoch))
 
     def acquire(self, key: str, waiting: Callable[[str], None] | None = None) -> Lease:
         """Waits until the lease is free, done, or its heartbeat has stood still for too long."""

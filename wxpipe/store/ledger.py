@@ -103,6 +103,10 @@ class Ledger:
         start = len(f"ledger/{stage}/")
         return sorted(info.key[start:].removesuffix(".json") for info in self._objects.walk(f"ledger/{stage}"))
 
+    def has(self, stage: str, partition: str) -> bool:
+        """Whether a partition has an entry, sound or not."""
+        return self._objects.exists(_key(stage, partition))
+
     def stages(self) -> list[str]:
         return self._objects.names("ledger")
 

@@ -111,6 +111,10 @@ def release_numbers(root: Root) -> list[int]:
     return _numbers(root, RELEASES)
 
 
+def promotion_numbers(root: Root) -> list[int]:
+    return _numbers(root, PROMOTIONS)
+
+
 def list_releases(root: Root) -> list[ReleaseRecord]:
     """Every release, oldest first."""
     return [get_release(root, number) for number in release_numbers(root)]
@@ -172,11 +176,11 @@ def put_release(root: Root, release: ReleaseRecord) -> None:
 
 def promoted(root: Root) -> list[int]:
     """The releases that were promoted, in order; the last one is current."""
-    numbers = _numbers(root, PROMOTIONS)
-    return [_promoted_by(root, number) for number in numbers]
+    numbers = promotion_numbers(root)
+    return [promotion(root, number) for number in numbers]
 
 
-def _promoted_by(root: Root, number: int) -> int:
+def promotion(root: Root, number: int) -> int:
     """The release that a promotion names.
 
     Raises:
@@ -192,7 +196,7 @@ def _promoted_by(root: Root, number: int) -> int:
 def current_number(root: Root) -> int | None:
     """The number of the release that serves; None before the first promotion."""
     numbers = _numbers(root, PROMOTIONS)
-    return _promoted_by(root, numbers[-1]) if numbers else None
+    return promotion(root, numbers[-1]) if numbers else None
 
 
 def current_release(root: Root) -> ReleaseRecord | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from wxpipe.errors import NotFoundError
 from wxpipe.store.root import Root
@@ -49,8 +50,9 @@ class Release:
     needs = ("embed",)
 
     def partitions(self, context: Context) -> Iterable[Partition]:
-        """One, as soon as a day is embedded."""
-        if any(entry.state == "done" for entry in context.root.ledger.entries("embed").values()):
+        """One, as soon as a day is embedded and each source that has such days has a model."""
+        with suppress(NotFoundError):  # a model's entry was lost: its training comes first, and makes it again
+            models_of(context.root, embedded(context.root), _model(context))
             yield Partition("", name="default")
 
     def fingerprint(self, partition: Partition, context: Context) -> str:

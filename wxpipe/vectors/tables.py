@@ -122,7 +122,7 @@ def telling_damage(what: str) -> Iterator[None]:
         yield
     except WxpipeError:
         raise
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ArithmeticError, LookupError) as error:
         raise DamagedError(f"{what}: {str(error).partition(chr(10))[0][:300]}") from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # how Rust's assertions come through; no Exception to Python
