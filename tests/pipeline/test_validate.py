@@ -2,70 +2,34 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from tests.archive.trial import Trial, titled_trial
-from wxpipe.cli.app import app
+from tests.archive.trial import Trial
+from tests.pipeline.damaged import (
+    CDFS,
+    DAY,
+    FRAMES,
+    HISTOGRAMS,
+    INGEST,
+    SHARD,
+    SOURCE,
+    cut,
+    digit,
+    early,
+    flip,
+    gone,
+    late,
+    look,
+)
 from wxpipe.pipeline.digest import root_digest
 from wxpipe.pipeline.plan import Range, make_plan
-from wxpipe.pipeline.run import Workers
-from wxpipe.pipeline.validate import Validation, Wanted, repair, validate
+from wxpipe.pipeline.validate import repair
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context
-
-SOURCE, DAY, BEFORE = "trial-ea", "trial-ea/2020-05-02", "trial-ea/2020-05-01"
-FRAMES, CDFS = f"frames/{SOURCE}.zarr", f"histograms/{SOURCE}.zarr/24x20-exact"
-SHARD = 122
-"""Of 2 May: days since 1 January 2020."""
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    """An archive that was done to the end. To be read only."""
-    trial = titled_trial(tmp_path_factory.mktemp("whole"))
-    assert trial.backfill(stages=())[0] == 0
-    return trial
-
-
-@pytest.fixture(scope="module")
-def digest(whole: Trial) -> dict[str, str]:
-    parts: dict[str, str] = root_digest(whole.opened())["parts"]
-    return parts
-
-
-@pytest.fixture
-def trial(whole: Trial, tmp_path: Path) -> Trial:
-    """The root and the archive, to be damaged."""
-    shutil.copytree(whole.root, tmp_path / "root")
-    shutil.copytree(whole.archive, tmp_path / "archive", copy_function=shutil.copy2)
-    return Trial(whole.source, whole.name, whole.first, whole.slots, whole.pristine, tmp_path / "archive",
-                 tmp_path / "root", whole.site)  # fmt: skip
-
-
-def look(root: Path, wanted: Wanted | None = None) -> Validation:
-    return validate(Root(str(root)), wanted or Wanted(), Workers())
-
-
-def cli(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, ["validate", *map(str, words)])
-
-
-def flip(path: Path, share: float = 0.5) -> None:
-    """Turns one bit of a file over, at a share of its length."""
-    data = bytearray(path.read_bytes())
-    data[int(len(data) * share)] ^= 16
-    path.write_bytes(data)
-
-
-def cut(path: Path) -> None:
-    """Leaves two thirds of a file."""
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
 
 
 @dataclass(frozen=True)
@@ -86,26 +50,6 @@ class Damage:
         return f"{getattr(self.how, '__name__', 'flip')} {self.key}"
 
 
-def gone(path: Path) -> None:
-    path.unlink()
-
-
-def early(path: Path) -> None:
-    """A bit of the first bytes: of a shard, within its first chunk."""
-    flip(path, 0.1)
-
-
-def late(path: Path) -> None:
-    """A bit near the end: of a shard, within its index."""
-    flip(path, 1 - 100 / path.stat().st_size)
-
-
-def digit(path: Path) -> None:
-    """Another count, in an entry that can still be read."""
-    path.write_bytes(path.read_bytes().replace(b'"pictures_good": 20', b'"pictures_good": 21'))
-
-
-INGEST, HISTOGRAMS = f"ingest {DAY}", f"histograms {DAY}"
 DAMAGES = (
     Damage(f"{FRAMES}/picture/c/{SHARD}/0/0/0", early, "results", INGEST, "the picture ir01 2020-05-02T00:"),
     Damage(f"{FRAMES}/picture/c/{SHARD}/1/0/0", late, "results", INGEST, "index of 96 chunks"),
@@ -156,8 +100,8 @@ DAMAGES = (
 )
 
 
-def test_a_sound_root_is_found_sound(whole: Trial) -> None:
-    found = look(whole.root)
+def test_a_sound_root_is_found_sound(done_trial: Trial) -> None:
+    found = look(done_trial.root)
     assert found.findings == ()
     assert found.looked_at == found.there == {
         "scan": 1, "ingest": 2, "histograms": 2, "clips": 2, "pairs": 1, "train": 1, "embed": 2, "release": 1
@@ -165,7 +109,42 @@ def test_a_sound_root_is_found_sound(whole: Trial) -> None:
     assert found.exit_code == 0
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=str)
+TOGETHER = (
+    Damage(f"{FRAMES}/picture/c/{SHARD}/0/0/0", early, "results", INGEST),
+    Damage(f"{FRAMES}/reduced/c/{SHARD - 1}/0/0/0", cut, "results", "ingest trial-ea/2020-05-01"),
+    Damage(f"{FRAMES}/layer/zarr.json", flip, "layout", f"{FRAMES}/layer/zarr.json"),
+    Damage(f"{CDFS}/cdf/c/{SHARD}/0/0/0", gone, "results", HISTOGRAMS),
+    Damage(f"clips/{DAY}.parquet", early, "results", f"clips {DAY}"),
+    Damage(f"pairs/{SOURCE}/triples.parquet", gone, "results", f"pairs {SOURCE}"),
+    Damage("models/*/*/weights.safetensors", flip, "results", f"train {SOURCE}"),
+    Damage("vectors/*/trial-ea/2020-05-01.parquet", cut, "results", "embed trial-ea/2020-05-01"),
+    Damage(f"ledger/embed/{DAY}.json", flip, "ledger", f"ledger/embed/{DAY}.json"),
+    Damage("lance/frames-*/data/*", early, "results", "release default"),
+    Damage("promotions/1.json", cut, "releases", "promotions/1.json"),
+)
+"""Of each kind one, none of which hides another."""
+OFTEN = ("layer", "overlay", "ledger/ingest", "releases/1", "inventory/trial", "train")
+"""Damages that every run of the tests tries one by one begin so, or hold such a word; the others seldom."""
+
+
+def test_damage_of_every_kind_at_once_is_found_and_repaired(trial: Trial, digest: dict[str, str]) -> None:
+    for damage in TOGETHER:
+        damage.do(trial.root)
+    found = look(trial.root)
+    assert {(d.check, d.where) for d in TOGETHER} <= {(f.check, f.where) for f in found.findings}
+    repair(Root(str(trial.root)), found.findings)
+    assert trial.backfill(stages=())[0] == 0
+    assert root_digest(trial.opened())["parts"] == digest
+    assert look(trial.root).findings == ()
+
+
+def _often(damage: Damage) -> bool:
+    return any(word in damage.key for word in OFTEN) and damage.how is not digit
+
+
+@pytest.mark.parametrize(
+    "damage", [pytest.param(d, marks=[] if _often(d) else [pytest.mark.slow], id=str(d)) for d in DAMAGES]
+)
 def test_damage_is_found_named_and_repaired(damage: Damage, trial: Trial, digest: dict[str, str]) -> None:
     damage.do(trial.root)
     found = look(trial.root)

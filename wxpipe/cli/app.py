@@ -12,6 +12,7 @@ from wxpipe.cli import (
     digest,
     embed,
     evaluate,
+    gc,
     pairs,
     plan,
     release,
@@ -34,7 +35,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (backfill, scan, plan, status, validate, digest, search, similarity, sql, train, embed, evaluate, synth):
+for verb in (
+    backfill,
+    scan,
+    plan,
+    status,
+    validate,
+    gc,
+    digest,
+    search,
+    similarity,
+    sql,
+    train,
+    embed,
+    evaluate,
+    synth,
+):
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
 app.add_typer(pairs.app, name="pairs")
 app.add_typer(release.app, name="release")

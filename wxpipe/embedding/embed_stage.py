@@ -76,7 +76,7 @@ class Embed:
 
     def read_back(self, partition: Partition, context: Context) -> str:
         assert partition.day is not None
-        model = self._recorded_model(partition, context)
+        model = self.recorded_model(partition, context)
         table = read_vectors(context.root, model, partition.source, partition.day)
         try:
             return vectors_digest(table)
@@ -84,7 +84,7 @@ class Embed:
             key = vector_key(model, partition.source, partition.day)
             raise DamagedError(f"{key}: not a table of vectors ({error})") from error
 
-    def _recorded_model(self, partition: Partition, context: Context) -> str:
+    def recorded_model(self, partition: Partition, context: Context) -> str:
         """The model that the ledger's entry is of, where it can be told; else the one that a run would take."""
         entry = context.root.ledger.get(self.name, partition.key)
         usual = model_of(context, partition.source)

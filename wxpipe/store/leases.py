@@ -58,6 +58,17 @@ class Leases:
     def _holds(self, key: str, epoch: int) -> bool:
         return bool(epoch) and not (self._is_done(key, epoch) or self._is_dead(key, epoch))
 
+    def leased(self) -> list[str]:
+        """Every key that was ever leased."""
+        found = (info.key for info in self._objects.walk("leases") if info.key.endswith(".json"))
+        return sorted({key.removeprefix("leases/").rpartition("/")[0] for key in found})
+
+    def spent(self, key: str) -> list[str]:
+        """Objects of the epochs below the latest: nobody needs them."""
+        latest = self.latest(key)
+        names = (name for name in self._objects.names(f"leases/{key}") if name.partition(".")[0].isdigit())
+        return [f"leases/{key}/{name}" for name in names if int(name.partition(".")[0]) < latest]
+
     def acquire(self, key: str, waiting: Callable[[str], None] | None = None) -> Lease:
         """Waits until the lease is free, done, or its heartbeat has stood still for too long."""
         seen: tuple[int, bytes] | None = None
@@ -180,6 +191,11 @@ def _process_space() -> str:
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""
+
+
+def runs_here(process: int) -> bool:
+    """Whether a process of this number runs on this host."""
+    return bool(_started(process))
 
 
 def _started(process: int) -> str:

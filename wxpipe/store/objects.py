@@ -51,6 +51,21 @@ class ObjectInfo:
     version: str
 
 
+@dataclass(frozen=True)
+class Partial:
+    """A file that a writer began, or left behind.
+
+    Attributes:
+        process: of the writer, on whichever host that was; 0 where the name does not tell.
+        age: seconds since it was last written to, by the clock of the file system that holds it.
+    """
+
+    key: str
+    size: int
+    process: int
+    age: float
+
+
 class Objects(ABC):
     """A flat space of objects, keyed by relative paths with forward slashes."""
 
@@ -86,6 +101,13 @@ class Objects(ABC):
     @abstractmethod
     def names(self, prefix: str = "") -> list[str]:
         """Names of the objects and folders directly inside a folder, sorted; none if it does not exist."""
+
+    def partials(self) -> Iterator[Partial]:
+        """Files that are being written, or were when their writer died; a store that has no such thing has none."""
+        yield from ()
+
+    def prune(self, prefix: str) -> None:  # noqa: B027 - a store without folders has nothing to do
+        """Removes empty folders below and at a prefix; nobody may be writing there."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
@@ -223,6 +245,33 @@ class LocalObjects(Objects):
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(name for name in found if not name.endswith(PARTIAL))
+
+    def partials(self) -> Iterator[Partial]:
+        now = self._clock()
+        start = len(self.url) + 1
+        for folder, _, names in os.walk(self.url):
+            for name in names:
+                if name.endswith(PARTIAL):
+                    with contextlib.suppress(FileNotFoundError):  # its writer has come to the end
+                        status = os.stat(f"{folder}/{name}")
+                        process = name.removesuffix(PARTIAL).rpartition(".")[2].partition("-")[0]
+                        number = int(process) if process.isdigit() else 0
+                        yield Partial(f"{folder}/{name}"[start:], status.st_size, number, now - status.st_mtime)
+
+    def _clock(self) -> float:
+        """The time as the file system writes it on a file: not this host's clock, where that is another's disk."""
+        probe = self.folder / f".clock.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}"
+        with self._writing(probe.name):
+            try:
+                probe.touch()
+                return probe.stat().st_mtime
+            finally:
+                probe.unlink(missing_ok=True)
+
+    def prune(self, prefix: str) -> None:
+        for folder, _, _ in os.walk(self.folder / prefix, topdown=False):
+            with contextlib.suppress(OSError):  # it is not empty, or it is gone
+                os.rmdir(folder)
 
     def delete(self, key: str) -> None:
         with self._writing(key):
