@@ -28,7 +28,7 @@ class ParcelFailedError(WxpipeError):
 
     def __init__(self, stage: str, results: Sequence[Result]) -> None:
         self.results = results
-        self.bug = any(result.trace for result in results)
+        self.bug = any(result.stops for result in results)
         failed = [result for result in results if result.state != "done"]
         lines = "\n".join(f"{r.partition.key}: {r.error}\n{r.trace}".rstrip() for r in failed[:20])
         super().__init__(f"{len(failed)} of {len(results)} partitions of {stage} failed:\n{lines}")

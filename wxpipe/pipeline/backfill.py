@@ -132,7 +132,7 @@ def run(job: Job, workers: Workers) -> Report:
         for name in wanted.stages:
             if name != "scan":
                 results += run_stage(name, job.context(), wanted, workers, wait=job.wait)
-            if any(result.state == "failed" and result.trace for result in results):
+            if any(result.state == "failed" and result.stops for result in results):
                 break
         return finish(job, results)
 
