@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -45,8 +44,13 @@ class Entry:
     request: int = 0
 
     def content(self) -> dict[str, object]:
-        """The part that names content: equal for two runs that made the same thing."""
-        keep = ("stage", "partition", "state", "fingerprint", "output", "counts")
+        """The part that names content: equal for two runs that made the same thing.
+
+        A stage that tells the digest of its raw content is named by that: its fingerprint knows files by their
+        times of writing, or by ETags, which differ between copies of one archive.
+        """
+        origin = "inputs" if self.inputs else "fingerprint"
+        keep = ("stage", "partition", "state", origin, "output", "counts")
         return {name: value for name, value in asdict(self).items() if name in keep}
 
 
@@ -81,9 +85,9 @@ class Ledger:
         if stage in self._loaded:
             return dict(self._loaded[stage])
         keys = sorted(info.key for info in self._objects.walk(f"ledger/{stage}"))
-        with ThreadPoolExecutor(8) as pool:
-            found = pool.map(lambda key: _parse(self._objects.get(key), key), keys)
-            return {entry.partition: entry for entry in found}
+        found = zip(keys, self._objects.get_many(keys), strict=True)
+        entries = (_parse(data, key) for key, data in found if data is not None)
+        return {entry.partition: entry for entry in entries}
 
     def stages(self) -> list[str]:
         return self._objects.names("ledger")

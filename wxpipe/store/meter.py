@@ -43,7 +43,7 @@ def count_write(size: int = 0) -> None:
         meter.writes += 1
 
 
-def count_read() -> None:
+def count_read(requests: int = 1) -> None:
     meter = _running.get()
     if meter is not None:
-        meter.reads += 1
+        meter.reads += requests

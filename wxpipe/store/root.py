@@ -14,7 +14,7 @@ from wxpipe.satellites.catalog import Source, find_source
 from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.leases import Leases
 from wxpipe.store.ledger import Ledger
-from wxpipe.store.objects import LocalObjects, Objects, open_objects, open_s3
+from wxpipe.store.objects import LocalObjects, Objects, open_objects
 from wxpipe.store.quarantine import QuarantineStore
 from wxpipe.store.requests import Requests
 
@@ -110,9 +110,9 @@ class Root:
         """A folder of the root as a store that zarr and xarray open."""
         if isinstance(self.objects, LocalObjects):
             return str(self.objects.path(folder))
-        from zarr.storage import ObjectStore
+        from wxpipe.store.s3_zarr import BucketFolder
 
-        return ObjectStore(open_s3(f"{self.url}/{folder}"), read_only=True)
+        return BucketFolder(f"{self.url}/{folder}")
 
 
 def init_root(url: str, settings: DataSettings | None = None) -> Root:
