@@ -19,12 +19,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-Fault = Literal["none", "500", "503", "429", "hang", "reset", "cut", "lost", "lost 500"]
-"""``hang``: never an answer; ``reset``: the connection breaks off before; ``cut``: it breaks off within the answer;
-``lost``: the request is done and its answer never comes; ``lost 500``: done, and "internal error" is the answer."""
+Fault = Literal["none", "500", "503", "429", "hang", "reset", "cut", "lost", "lost 500", "403", "403 cold", "409"]
+"""A status: that is the answer, and nothing was done. ``hang``: never an answer; ``reset``: the connection breaks off
+before; ``cut``: it breaks off within the answer; ``lost``: the request is done and its answer never comes;
+``lost 500``: done, and "internal error" is the answer."""
 FAULTS: tuple[Fault, ...] = ("500", "503", "429", "hang", "reset", "cut", "lost", "lost 500")
+"""Those of the moment."""
 HANG_SECONDS = 60.0
-MESSAGES = {"500": "InternalError", "503": "SlowDown", "429": "TooManyRequests"}
+MESSAGES = {
+    "500": "InternalError",
+    "503": "SlowDown",
+    "429": "TooManyRequests",
+    "403": "InvalidAccessKeyId",
+    "403 cold": "InvalidObjectState",
+    "409": "ConditionalRequestConflict",
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,10 @@ class Proxy(socketserver.ThreadingTCPServer):
     def __init__(self, backend: int, decide: Decide, tell: Callable[[Request, Fault], None] = lambda *_: None) -> None:
         super().__init__(("127.0.0.1", 0), Connection)
         self.backend, self.decide, self.tell = backend, decide, tell
+        self.forgets: frozenset[str] = frozenset()
+        """Headers that are not passed on."""
+        self.page = 0
+        """Keys of a page of a list; 0: as many as the endpoint likes."""
         self._number, self._lock = 0, threading.Lock()
 
     def number(self) -> int:
@@ -130,8 +143,9 @@ class Connection(socketserver.StreamRequestHandler):
     def _pass_on(self, request: Request) -> tuple[bytes, bytes]:
         """The endpoint's answer, as it is passed back: (status and headers, body)."""
         behind = http.client.HTTPConnection("127.0.0.1", self.server.backend, timeout=60)
-        kept = {name: value for name, value in request.headers.items() if name != "connection"}
-        behind.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
+        kept = {n: value for n, value in request.headers.items() if n not in {"connection", *self.server.forgets}}
+        page = f"&max-keys={self.server.page}" if self.server.page and "list-type=" in request.path else ""
+        behind.putrequest(request.method, request.path + page, skip_host=True, skip_accept_encoding=True)
         for name, value in kept.items():
             behind.putheader(name, value)
         behind.endheaders(request.body)
@@ -144,10 +158,10 @@ class Connection(socketserver.StreamRequestHandler):
         lines = [f"HTTP/1.1 {answer.status} {answer.reason}", *(f"{name}: {value}" for name, value in names), "", ""]
         return "\r\n".join(lines).encode("latin-1"), body
 
-    def _say_error(self, status: str) -> None:
+    def _say_error(self, status: Fault) -> None:
         body = f"<?xml version='1.0'?>\n<Error><Code>{MESSAGES[status]}</Code><Message>Again, later.</Message></Error>"
         self.wfile.write(
-            f"HTTP/1.1 {status} {MESSAGES[status]}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode("latin-1")
+            f"HTTP/1.1 {status[:3]} {MESSAGES[status]}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode("latin-1")
         )
 
 

@@ -110,6 +110,14 @@ class Objects(ABC):
     @abstractmethod
     def exists(self, key: str) -> bool: ...
 
+    @abstractmethod
+    def require_races_settled(self) -> None:
+        """Looks whether put-if-absent does what it says, where a store may not know it.
+
+        Raises:
+            RefusedError: it does not.
+        """
+
 
 class LocalObjects(Objects):
     """Objects as files below a folder."""
@@ -214,6 +222,9 @@ class LocalObjects(Objects):
 
     def delete(self, key: str) -> None:
         self.path(key).unlink(missing_ok=True)
+
+    def require_races_settled(self) -> None:
+        """Every file system knows links."""
 
 
 def open_objects(url: str) -> Objects:

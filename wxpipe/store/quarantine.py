@@ -54,11 +54,9 @@ class QuarantineStore:
 
     def all(self, source: str | None = None) -> Iterator[tuple[str, str, date, Record]]:
         """(stage, source, day, record) of everything that was put aside, in order."""
-        for stage in self._objects.names("quarantine"):
-            for name in self._objects.names(f"quarantine/{stage}"):
-                if source is not None and name != source:
-                    continue
-                for file in self._objects.names(f"quarantine/{stage}/{name}"):
-                    day = date.fromisoformat(file.removesuffix(".json"))
-                    for record in self.get(stage, name, day):
-                        yield stage, name, day, record
+        keys = sorted(info.key for info in self._objects.walk("quarantine"))
+        wanted = [key for key in keys if source is None or key.split("/")[2] == source]
+        for key, data in zip(wanted, self._objects.get_many(wanted), strict=True):
+            _, stage, name, file = key.split("/")
+            for item in json.loads(data or b"[]"):
+                yield stage, name, date.fromisoformat(file.removesuffix(".json")), Record(**item)

@@ -119,9 +119,11 @@ def init_root(url: str, settings: DataSettings | None = None) -> Root:
     """Opens a root, and makes it first where there is none.
 
     Raises:
-        RefusedError: the root is there with other settings; names them.
+        RefusedError: the root is there with other settings; names them. Or the store settles no races.
     """
     objects = open_objects(url)
+    if not objects.exists(SETTINGS):
+        objects.require_races_settled()
     objects.put_if_absent(SETTINGS, _document(settings or DataSettings(), {}))
     root = Root(url)
     if settings is not None and settings != root.settings:

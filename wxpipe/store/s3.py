@@ -9,6 +9,7 @@ somebody else's. Credentials come from the environment or the provider chain, an
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import re
@@ -20,7 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wxpipe.config import RunSettings
-from wxpipe.errors import NotFoundError, RefusedError, Retry, WxpipeError
+from wxpipe.errors import NotFoundError, RefusedError, Retry, UsageError, WxpipeError
 from wxpipe.store.meter import count_read, count_write
 from wxpipe.store.objects import ObjectInfo, Objects
 
@@ -69,6 +70,7 @@ def open_s3(url: str, patience: Patience | None = None) -> S3Store:
     return S3Store(
         bucket,
         prefix=prefix.strip("/") or None,
+        credential_provider=_profile(),
         client_options={
             "allow_http": plain_http(),
             "read_timeout": timedelta(seconds=settings.s3_timeout_seconds),
@@ -76,6 +78,25 @@ def open_s3(url: str, patience: Patience | None = None) -> S3Store:
         },
         retry_config={"max_retries": patient.retries, "retry_timeout": timedelta(seconds=patient.seconds)},
     )
+
+
+def _profile() -> Any:
+    """Credentials of a profile (files, SSO), which the client leaves to boto3; None for all other kinds.
+
+    Raises:
+        UsageError: a profile is named, and boto3 is not installed.
+    """
+    profile = os.environ.get("AWS_PROFILE")
+    if not profile or "AWS_ACCESS_KEY_ID" in os.environ:
+        return None
+    try:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+    except ImportError as error:
+        raise UsageError(
+            f"AWS_PROFILE is {profile}, and profiles are read by boto3, which is not there; `pip install boto3`, or "
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ) from error
+    return Boto3CredentialProvider()
 
 
 def lance_options() -> dict[str, str]:
@@ -178,6 +199,16 @@ class RemoteObjects(Objects):
             raise BlockingIOError("another write of it was under way, and left nothing") from error
         return answer.attributes.get(WRITER) == mark
 
+    def require_races_settled(self) -> None:
+        key = f"leases/probe-{secrets.token_hex(8)}"
+        settled = self.put_if_absent(key, b"first") and not self.put_if_absent(key, b"second")
+        self.delete(key)
+        if not settled:
+            raise RefusedError(
+                f"{self.url}: the store takes a conditional write (If-None-Match: *) over an object that is there, so "
+                "two runs would overwrite each other; use one that knows them (AWS S3, a recent MinIO or Ceph)"
+            )
+
     def walk(self, prefix: str = "", on_error: Callable[[str, OSError], None] | None = None) -> Iterator[ObjectInfo]:
         folder, last = prefix.rstrip("/") + "/" if prefix else None, ""
         listing: Any = None
@@ -257,8 +288,8 @@ class RemoteObjects(Objects):
             raise fault from error
         return pause
 
-    def _fault(self, error: Exception, action: str, key: str) -> WxpipeError:
-        """What an error of the client is to us."""
+    def _fault(self, error: Exception, action: str, key: str) -> Exception:
+        """What an error of the client is to us; PermissionError is about one object, RefusedError about all."""
         from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
         status, brief = _status(error), _brief(error)
@@ -267,8 +298,11 @@ class RemoteObjects(Objects):
             return RefusedError(f"{where}: no such bucket; make it, or check its name and AWS_ENDPOINT_URL")
         if isinstance(error, FileNotFoundError) and action != "write":
             return NotFoundError(f"{where}: no such object")
+        if status == 403 and "InvalidObjectState" in str(error):
+            return PermissionError(errno.EACCES, "it is in cold storage, restore it first", where)
         fresh = self._place not in _answered
-        if fresh and ("169.254." in brief or (status is None and "credential" in brief.lower())):
+        # Without credentials the client looks for a role at the address where a cloud's machines find theirs.
+        if fresh and re.search(r"169\.254\.|/latest/(api/token|meta-data)", brief):
             return RefusedError(
                 f"{where}: {action} needs credentials, and none were found; set AWS_ACCESS_KEY_ID and "
                 f"AWS_SECRET_ACCESS_KEY, or run where a role gives them ({brief})"
