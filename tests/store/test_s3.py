@@ -20,6 +20,7 @@ from wxpipe.errors import NotFoundError, RefusedError, Retry, UsageError
 from wxpipe.store import s3
 from wxpipe.store.leases import Leases
 from wxpipe.store.ledger import Entry, Ledger
+from wxpipe.store.meter import metering
 from wxpipe.store.objects import open_objects
 from wxpipe.store.requests import Request as Asked
 from wxpipe.store.requests import Requests
@@ -249,8 +250,10 @@ def test_arrays_are_read_through_any_fault(trouble: Trouble, fault: Fault) -> No
         root.objects.put(f"group/{name}", buffer.to_bytes())
     chance = seeded(0.3, 5)
     trouble.decide = lambda request: fault if chance(request) != "none" else "none"
-    found = root.group("group")["a"]
-    assert np.array_equal(found[2:7], values[2:7])
+    with metering() as meter:
+        found = root.group("group")["a"]
+        assert np.array_equal(found[2:7], values[2:7])
+    assert meter.reads > 4, "the two documents, the indexes of two shards, and what they hold"
     assert list(root.group("group").array_keys()) == ["a"]
     with pytest.raises(NotFoundError, match="no such Zarr group"):
         root.group("nothing")

@@ -14,7 +14,8 @@ class Meter:
 
     Attributes:
         bytes_written: of objects that were put.
-        writes, reads: requests; a list counts as a write, as it is billed. Zarr's own reads are not among them.
+        writes, reads: requests; a list counts as a write, as it is billed. Zarr's own reads are among them in
+            a bucket alone.
     """
 
     bytes_written: int = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from zarr.storage import ObjectStore
 
+from wxpipe.store.meter import count_read
 from wxpipe.store.s3 import RemoteObjects, open_s3
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class BucketFolder(ObjectStore[Any]):
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         read = super().get
+        count_read()
         return await self._objects.try_async("read", key, lambda: read(key, prototype, byte_range))
 
     async def get_partial_values(
@@ -47,10 +49,12 @@ class BucketFolder(ObjectStore[Any]):
     ) -> list[Buffer | None]:
         ranges, read = list(key_ranges), super().get_partial_values
         key = ranges[0][0] if ranges else ""
+        count_read(len(ranges))
         return await self._objects.try_async("read", key, lambda: read(prototype, ranges))
 
     async def exists(self, key: str) -> bool:
         look = super().exists
+        count_read()
         return await self._objects.try_async("read", key, lambda: look(key))
 
     async def list_dir(self, prefix: str) -> Any:
