@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-FORMAT = 1
-"""Version of the root's format; `wxpipe migrate` leads from one to the next."""
+FORMAT = 2
+"""Version of the root's format; `wxpipe migrate` leads from one to the next (what changed: `pipeline/migrate.py`)."""
 
 
 class Strict(BaseModel):
@@ -72,6 +72,9 @@ class RunSettings(BaseSettings):
     )
     s3_timeout_seconds: float = Field(
         default=60.0, gt=0, description="An object store that is silent for so long in a request is asked again."
+    )
+    poll_seconds: float = Field(
+        default=5.0, gt=0, description="How often a run says how far it is, and looks whether it was cancelled."
     )
     checkpoint_seconds: float = Field(default=120.0, gt=0, description="Between two checkpoints of a training.")
     checkpoint_steps: int = Field(

@@ -26,6 +26,9 @@ from wxpipe.store.writepoints import write_point
 PARTIAL = ".partial"
 """Ending of a file that is being written; a killed writer leaves it behind, and no reader looks at it."""
 
+BATCH = 64
+"""Objects that a thread of `get_many` reads in one go: a hand-over costs what a read from a disk does."""
+
 
 @dataclass(frozen=True)
 class ObjectInfo:
@@ -40,7 +43,7 @@ class Objects(ABC):
     """A flat space of objects, keyed by relative paths with forward slashes."""
 
     url: str
-    readers = 8
+    readers = 16
     """How many objects `get_many` asks for at once."""
 
     def get(self, key: str) -> bytes:
@@ -55,7 +58,7 @@ class Objects(ABC):
     def get_many(self, keys: Iterable[str]) -> Iterator[bytes | None]:
         """Small objects in the order of their keys, several asked for at once; None where there is none."""
 
-        def get(key: str) -> bytes | None:
+        def read(key: str) -> bytes | None:
             try:
                 return self._get(key)
             except NotFoundError:
@@ -63,8 +66,14 @@ class Objects(ABC):
 
         wanted = list(keys)
         count_read(len(wanted))
+        if len(wanted) < 2:
+            yield from map(read, wanted)
+            return
+        size = max(1, min(BATCH, -(-len(wanted) // self.readers)))
+        batches = [wanted[at : at + size] for at in range(0, len(wanted), size)]
         with ThreadPoolExecutor(self.readers) as pool:
-            yield from pool.map(get, wanted)
+            for found in pool.map(lambda batch: [read(key) for key in batch], batches):
+                yield from found
 
     @abstractmethod
     def _get(self, key: str) -> bytes: ...
@@ -107,6 +116,14 @@ class Objects(ABC):
         write_point(f"after put-if-absent {key}")
         return done
 
+    def note(self, key: str, data: bytes) -> None:
+        """Writes an object that says how things go now. No write point: a run comes to the same with it or without."""
+        self._put(key, data)
+
+    @abstractmethod
+    def settle(self, prefix: str) -> None:
+        """Makes durable what a library of others wrote below a folder: on return a power cut takes none of it."""
+
     @abstractmethod
     def exists(self, key: str) -> bool: ...
 
@@ -139,15 +156,21 @@ class LocalObjects(Objects):
         count_read()
         return self.path(key).is_file()
 
+    def note(self, key: str, data: bytes) -> None:
+        self._move(self._write_partial(key, data), key)
+
     def _put(self, key: str, data: bytes) -> None:
         partial = self._write_partial(key, data)
         write_point(f"before rename {key}")
+        self._move(partial, key)
+
+    def _move(self, partial: Path, key: str) -> None:
         try:
             os.replace(partial, self.path(key))
         except OSError:
             partial.unlink()
             raise
-        _sync_folder(partial.parent)
+        _sync(partial.parent)
 
     def _put_if_absent(self, key: str, data: bytes) -> bool:
         if self.path(key).exists():
@@ -159,7 +182,7 @@ class LocalObjects(Objects):
             return False
         finally:
             partial.unlink()
-        _sync_folder(partial.parent)
+        _sync(partial.parent)
         return True
 
     def _write_partial(self, key: str, data: bytes) -> Path:
@@ -221,7 +244,21 @@ class LocalObjects(Objects):
         return sorted(name for name in found if not name.endswith(PARTIAL))
 
     def delete(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+        path = self.path(key)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return
+        _sync(path.parent)
+
+    def settle(self, prefix: str) -> None:
+        for folder, _, files in os.walk(self.folder / prefix):
+            for name in files:
+                with contextlib.suppress(FileNotFoundError):
+                    _sync(Path(folder, name))
+            _sync(Path(folder))
+        if (self.folder / prefix).is_dir():
+            _sync((self.folder / prefix).parent)
 
     def require_races_settled(self) -> None:
         """Every file system knows links."""
@@ -276,11 +313,11 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
+    _sync(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -242,6 +242,9 @@ class RemoteObjects(Objects):
         except NotFoundError:
             return
 
+    def settle(self, prefix: str) -> None:
+        """An object store has what it acknowledged."""
+
     # --- trying ----------------------------------------------------------------------------------------------
 
     def _patience(self) -> Patience:
