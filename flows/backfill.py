@@ -6,11 +6,13 @@ from prefect import flow
 
 from flows.parameters import Archive, Count, Day, Options, Root, Satellites, Scheduler, Site, Stages
 from flows.stages import run_job, run_scan
+from flows.stopping import cancellable
 from wxpipe.pipeline.backfill import Job
 from wxpipe.pipeline.plan import Range
 
 
 @flow(name="backfill", flow_run_name="backfill {root}", validate_parameters=True)
+@cancellable
 def backfill(
     archive: Archive,
     root: Root,

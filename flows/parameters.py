@@ -15,6 +15,7 @@ from wxpipe.pipeline.stages import NAMES
 Root = Annotated[str, Field(min_length=1, examples=["/srv/wxpipe/root", "s3://bucket/root"])]
 Archive = Annotated[str, Field(min_length=1, examples=["/srv/archive", "s3://bucket/archive"])]
 Satellites = Annotated[tuple[str, ...], Field(examples=[["coms", "gk2a-ea"]])]
+Reason = Annotated[str, Field(min_length=1, examples=["the coastline of March was drawn elsewhere"])]
 Day = Annotated[date | None, Field(examples=["2011-03-01"])]
 Stage = Annotated[str, Field(json_schema_extra={"enum": list(NAMES)})]
 Stages = tuple[Stage, ...]

@@ -10,6 +10,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.reports import publish_report
+from flows.stopping import on_record
 from wxpipe.errors import WxpipeError
 from wxpipe.pipeline.backfill import Job, Report, check_range, finish, scan
 from wxpipe.pipeline.cluster import open_cluster, open_workers
@@ -67,7 +68,7 @@ def run_parcel(
         ParcelFailedError: some of them failed.
     """
     with listening(_log), open_workers(address) as workers:
-        results = run_stage(stage, job.context(), check_range(job), workers, leases)
+        results = run_stage(stage, job.context(), check_range(job), workers, leases, job.wait)
     if any(result.state != "done" for result in results):
         raise ParcelFailedError.of(stage, results)
     return results
@@ -84,21 +85,23 @@ def run_job(
 
     Raises:
         ParcelFailedError: something failed; it is in the report that was published.
+        Cancelled: the run was asked to stop; nothing is published.
     """
     results: list[Result] = []
     fault: ParcelFailedError | None = None
-    try:
-        with cluster_when_needed(scheduler, workers) as address:
-            run_stages(job, address, results)
-    except ParcelFailedError as error:
-        fault = error
-    report = finish(job, results)
-    publish_report(report)
-    if publish is not None:
-        publish(results)
-    if fault is not None:
-        raise fault
-    return report
+    with on_record(job):
+        try:
+            with cluster_when_needed(scheduler, workers) as address:
+                run_stages(job, address, results)
+        except ParcelFailedError as error:
+            fault = error
+        report = finish(job, results)
+        publish_report(report)
+        if publish is not None:
+            publish(results)
+        if fault is not None:
+            raise fault
+        return report
 
 
 def run_stages(job: Job, address: Callable[[], str], results: list[Result]) -> None:
@@ -150,7 +153,7 @@ def _log(event: Event) -> None:
     elif isinstance(event, Result):
         logger.error("%s %s: %s: %s", event.stage, event.partition.key, event.state, event.error)
     elif isinstance(event, Waiting):
-        logger.warning("%s is held by %s: waiting", event.lease, event.holder)
+        logger.warning("%s is held by %s: %s", event.lease, event.holder, "left to it" if event.left else "waiting")
     elif isinstance(event, Note) and not event.fleeting:
         logger.info("%s %s: %s", event.stage, event.partition.key, event.what)
 

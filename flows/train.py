@@ -10,6 +10,7 @@ from prefect import flow
 from flows.parameters import Count, Options, Root, Satellites, Scheduler
 from flows.reports import publish_trainings
 from flows.stages import run_job
+from flows.stopping import cancellable
 from wxpipe.pipeline.backfill import Job
 from wxpipe.pipeline.events import Result
 from wxpipe.pipeline.plan import Range
@@ -17,6 +18,7 @@ from wxpipe.pipeline.trainings import trainings_of
 
 
 @flow(name="train", flow_run_name="train {root}", validate_parameters=True)
+@cancellable
 def train(
     root: Root,
     satellites: Satellites = (),
@@ -46,7 +48,7 @@ def train(
     anew = ("train",) if keep_pairs else ("pairs", "train")
     stages = ("pairs", "train", *(("embed",) if embed else ()))
     chosen = {**({"train_epochs": epochs} if epochs else {}), **(options or {}), "anew": anew, "fresh": fresh}
-    job = Job(root, wanted=Range(satellites, stages=stages), options=chosen)
+    job = Job(root, wanted=Range(satellites, stages=stages), options=chosen, verb="train")
     models: dict[str, str] = {}
 
     def publish(results: Sequence[Result]) -> None:

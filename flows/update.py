@@ -9,6 +9,7 @@ from prefect.events import emit_event
 
 from flows.parameters import Archive, Count, Hours, Listing, Options, Root, Satellites, Scheduler, Site
 from flows.stages import run_job, run_scan
+from flows.stopping import cancellable
 from wxpipe.pipeline.backfill import Job, check_range
 from wxpipe.pipeline.lag import lags
 from wxpipe.pipeline.plan import Range
@@ -18,6 +19,7 @@ LATE = "wxpipe.data.late"
 
 
 @flow(name="update", flow_run_name="update {root}", validate_parameters=True)
+@cancellable
 def update(
     archive: Archive,
     root: Root,
@@ -43,7 +45,7 @@ def update(
         options: Of stages, e.g. {"train_epochs": 20}.
     """
     chosen = {**(options or {}), **({"listing": "recent"} if listing == "recent" else {})}
-    job = Job(root, archive, site, Range(satellites), chosen)
+    job = Job(root, archive, site, Range(satellites), chosen, verb="update")
     run_scan(job)
     late = tell_late(job, late_after_hours, listing) if late_after_hours else 0
     report = run_job(job, scheduler, workers)

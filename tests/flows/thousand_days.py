@@ -1,6 +1,6 @@
 """A thousand source-days of a stage that does nothing, through the flow `backfill`'s tasks; prints the flow run's id.
 
-    PREFECT_API_URL=... python tests/flows/thousand_days.py ROOT
+PREFECT_API_URL=... python tests/flows/thousand_days.py ROOT
 """
 
 from __future__ import annotations

@@ -167,10 +167,14 @@ def test_a_satellite_that_would_change_the_data_is_refused_by_field(
     assert Root(root.url).satellites == {"tiny": satellite}
 
 
-@pytest.mark.parametrize("last_day", [date(2020, 3, 1), date(2020, 3, 3)])
-def test_another_last_day_leads_to_extend(root: Root, satellite: Satellite, last_day: date) -> None:
-    with pytest.raises(RefusedError, match=rf"last_day is 2020-03-02 in the root and {last_day} now.*wxpipe extend"):
-        root.adopt({"tiny": satellite.model_copy(update={"last_day": last_day})})
+def test_a_later_last_day_leads_to_extend(root: Root, satellite: Satellite) -> None:
+    with pytest.raises(RefusedError, match=r"last_day is 2020-03-02 in the root and 2020-03-03 now.*wxpipe extend"):
+        root.adopt({"tiny": satellite.model_copy(update={"last_day": date(2020, 3, 3)})})
+
+
+def test_a_definition_from_before_an_extension_leaves_the_axis_long(root: Root, satellite: Satellite) -> None:
+    root.adopt({"tiny": satellite.model_copy(update={"last_day": date(2020, 3, 1), "title": "New"})})
+    assert Root(root.url).satellites == {"tiny": satellite.model_copy(update={"title": "New"})}
 
 
 def test_how_files_are_named_may_change(root: Root, satellite: Satellite) -> None:

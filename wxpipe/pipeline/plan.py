@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from wxpipe.pipeline.stages import chosen, get_stage
@@ -23,18 +23,23 @@ class Range:
     Attributes:
         sources: ids, e.g. ``coms-ea``.
         first, last: UTC days, both included.
+        days: source-days; where there are any, these alone, and of a later stage also the days before them, whose
+            clips reach into them.
     """
 
     sources: tuple[str, ...] = ()
     first: date | None = None
     last: date | None = None
     stages: tuple[str, ...] = ()
+    days: frozenset[tuple[str, date]] = frozenset()
 
     def covers(self, partition: Partition) -> bool:
         if self.sources and partition.source and partition.source not in self.sources:
             return False
         if partition.day is None:
             return True
+        if self.days and not self.days & {(partition.source, partition.day + timedelta(days=n)) for n in (0, 1)}:
+            return False
         return (self.first is None or partition.day >= self.first) and (self.last is None or partition.day <= self.last)
 
 

@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wxpipe.config import RunSettings
-from wxpipe.errors import LeaseLostError, Retry, WxpipeError
+from wxpipe.errors import Cancelled, LeaseLostError, Retry, WxpipeError
 from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, tell
 from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of, request_of
+from wxpipe.pipeline.runs import check_cancelled
 from wxpipe.pipeline.stages import get_stage
 from wxpipe.store.leases import Heartbeat, Lease
 from wxpipe.store.ledger import Entry
@@ -34,6 +35,9 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
     """Does one partition, here: run, look at the lease, write quarantine and ledger.
 
     A policy exception or a bug is returned as a failed result and recorded; it never escapes to kill a batch.
+
+    Raises:
+        Cancelled: the run was asked to stop while a stage told how it goes; its partition stays open.
     """
     started, begun = time.monotonic(), False
     try:
@@ -46,6 +50,8 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
             outcome = _with_retries(lambda: stage.run(partition, ready))
         context.check_lease()
         return _record_done(stage_name, partition, context, fingerprint, outcome, started, meter)
+    except Cancelled:
+        raise
     except LeaseLostError as error:
         return Result(stage_name, partition, "lost", {}, error=str(error), torn=begun)
     except Exception as error:
@@ -140,7 +146,12 @@ class Workers:
 
 
 def run_stage(
-    stage_name: str, context: Context, wanted: Range, workers: Workers, leases: Sequence[str] | None = None
+    stage_name: str,
+    context: Context,
+    wanted: Range,
+    workers: Workers,
+    leases: Sequence[str] | None = None,
+    wait: bool = True,
 ) -> list[Result]:
     """Does everything of one stage that is due in a range, one lease after another.
 
@@ -150,6 +161,10 @@ def run_stage(
 
     Args:
         leases: only these leases (see `plan.by_lease`); all by default.
+        wait: for what another run holds; else that is left to the other run, and listeners are told so.
+
+    Raises:
+        Cancelled: the run was asked to stop.
     """
     due = due_by_lease(stage_name, context, wanted)
     keys = [key for key in due if leases is None or key in leases]
@@ -157,6 +172,7 @@ def run_stage(
     results: list[Result] = []
     put_off: dict[str, list[Partition]] = {}
     for key in keys:
+        check_cancelled()
         lease = context.root.leases.try_acquire(stage_lease(stage_name, key))
         if lease is None:
             put_off[key] = []
@@ -168,6 +184,9 @@ def run_stage(
         if any(result.state == "lost" for result in found):
             put_off[key] = [result.partition for result in found if result.torn]
     for key, torn in put_off.items():
+        if not wait and not torn:
+            tell(Waiting(stage_lease(stage_name, key), "another run", left=True))
+            continue
         results += _run_after_others(stage_name, context, due[key], workers, stage_lease(stage_name, key), torn)
         if any(result.trace for result in results):
             break
@@ -183,7 +202,7 @@ def _run_after_others(
         torn: what this run was writing when it lost the lease. It may have written over the newer result of whoever
             took the lease, so it is opened again and made of what is there now.
     """
-    lease = context.root.leases.acquire(name, lambda holder: tell(Waiting(name, holder)))
+    lease = context.root.leases.acquire(name, lambda holder: tell(Waiting(name, holder)), check_cancelled)
     context.root.memo.clear()  # the other run may have listed the archive anew
     leased = replace(context, lease=lease)
     for partition in torn:
@@ -225,6 +244,7 @@ def _run_leased(stage_name: str, context: Context, steps: list[Step], workers: W
                 results.append(result)
                 if result.trace:
                     break
+                check_cancelled()
         return results
 
 
@@ -246,7 +266,11 @@ def _do(
 
 
 def _telling(stage_name: str, partition: Partition, context: Context) -> Context:
-    return replace(context, say=lambda what: tell(Note(stage_name, partition, what)))
+    def say(what: object) -> None:
+        check_cancelled()
+        tell(Note(stage_name, partition, what))
+
+    return replace(context, say=say)
 
 
 @contextmanager

@@ -78,10 +78,23 @@ class Root:
         for name, satellite in satellites.items():
             if name in self.satellites:
                 _refuse_change(name, self.satellites[name], satellite)
-        merged = {**self.satellites, **satellites}
+        # A definition that was written before the axis was lengthened is none the worse for it.
+        longest = {
+            name: s.model_copy(update={"last_day": max(s.last_day, self.satellites[name].last_day)})
+            if name in self.satellites
+            else s
+            for name, s in satellites.items()
+        }
+        merged = {**self.satellites, **longest}
         if merged != self.satellites:
             self.satellites = merged
             self.objects.put(SETTINGS, _document(self.settings, merged))
+
+    def replace_satellite(self, satellite: Satellite) -> None:
+        """Takes a changed definition of a satellite that is there; whoever calls has changed what depends on it."""
+        self.satellites = {**self.satellites, satellite.name: satellite}
+        self.memo.clear()
+        self.objects.put(SETTINGS, _document(self.settings, self.satellites))
 
     def source(self, name: str) -> Source:
         """The source of a name; raises UsageError that lists the root's sources."""
@@ -160,7 +173,7 @@ def _refuse_change(name: str, there: Satellite, wanted: Satellite) -> None:
             f"satellite {name}: {', '.join(different)} differ from what the root was made with "
             f"({key}: {old[key]} there, {new[key]} now); use another root, or `wxpipe extend` to lengthen its life"
         )
-    if wanted.last_day != there.last_day:
+    if wanted.last_day > there.last_day:
         raise RefusedError(
             f"satellite {name}: last_day is {there.last_day} in the root and {wanted.last_day} now; "
             "use `wxpipe extend` to lengthen the slot axis"
