@@ -38,6 +38,12 @@ QUICK = {
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @dataclass
 class Prefect:
     """A server, started and started again over one database; `api` speaks to it.
@@ -53,7 +59,7 @@ class Prefect:
     archive: Path
     root: Path
     site: Path
-    port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=free_port)
     settings: Mapping[str, str] = field(default_factory=dict)
     server: subprocess.Popen[bytes] | None = None
 
@@ -75,7 +81,7 @@ class Prefect:
         self.server = self.spawn(
             "server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)
         )
-        wait_for(lambda: self._healthy(), 120, "the server does not answer", self.folder / "server.log")
+        wait_for(self._healthy, 180, "the server does not answer", self.folder / "server.log")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.server is not None:
@@ -215,8 +221,8 @@ def postgres(folder: Path) -> Iterator[str]:
             if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
                 parent.chmod(parent.stat().st_mode | 0o011)
     port, data = free_port(), home / "data"
-    options = {**become, "cwd": home, "check": True, "stdout": subprocess.DEVNULL}
-    subprocess.run([found[-1] / "initdb", "-D", data, "-U", "wxpipe", "-A", "trust", "-E", "UTF8"], **options)
+    make = [found[-1] / "initdb", "-D", data, "-U", "wxpipe", "-A", "trust", "-E", "UTF8"]
+    subprocess.run(make, **become, cwd=home, check=True, stdout=subprocess.DEVNULL)
     with (folder / "postgres.log").open("wb") as log:
         server = subprocess.Popen(
             [found[-1] / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", home], **become,
@@ -251,9 +257,3 @@ def end_group(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
