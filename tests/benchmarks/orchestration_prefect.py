@@ -1,6 +1,6 @@
 """What Prefect costs: the same days of real size through a server, a worker and Dask, and directly on the same Dask.
 
-    python -m tests.benchmarks.orchestration_prefect [--days 5] [--archive DIR] [--workers 2] [--repeats 1]
+    python -m tests.benchmarks.orchestration_prefect [--days 7] [--archive DIR] [--workers 2] [--repeats 1]
 
 An issue asks for less than 5 % of the wall clock over 25 channel-days, start-up apart, and for less than 100 task runs
 of 1,000 source-days of a stage. DIR keeps the synthetic archive for another time. Both ways use one Dask cluster, that
@@ -38,7 +38,7 @@ STAGES = ("ingest", "histograms", "clips")
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.orchestration_prefect")
-    parser.add_argument("--days", type=int, default=5)
+    parser.add_argument("--days", type=int, default=7)
     parser.add_argument("--archive", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=1)

@@ -56,11 +56,24 @@ FLOWS = """
 import json, sys
 from flows.backfill import backfill
 from flows.release import release
+from flows.reprocess import reprocess
 from flows.train import train
+from flows.validate import validate
+from threading import Thread
+from wxpipe.pipeline import runs
 from wxpipe.pipeline.cluster import open_cluster
+from wxpipe.store.root import Root
 
 archive, site, root = sys.argv[1:]
 told = {}
+runs.POLL_SECONDS = 0.05
+
+def cancel_the_next():
+    opened = Root(root)
+    last = len(runs.all_runs(opened))
+    while len(runs.all_runs(opened)) == last:
+        pass
+    runs.cancel(opened, last + 1, "the disk is wanted")
 
 def tell(name, state):
     told[name] = [state.name, state.result() if state.is_completed() else str(state.message)]
@@ -72,12 +85,15 @@ with open_cluster(workers=1) as address:
     tell("failed", backfill(archive, root, site=site, stages=["release"], options=nobody, **common))
     tell("train", train(root, options={"train_epochs": 1, "pairs_triples": 50}, **common))
     tell("release", release(root, return_state=True))
+    tell("validate", validate(root, return_state=True))
+    Thread(target=cancel_the_next).start()
+    tell("cancelled", reprocess(archive, root, "a trial", site=site, stages=["ingest"], **common))
 print(json.dumps(told))
 """
 
 
 def test_flows_end_as_their_work_did(two_days: Archive, first_run: Undisturbed, tmp_path: Path) -> None:
-    """Four flow runs on one server: with a file in quarantine, with a stage that fails, training, a release."""
+    """Flow runs on one server: with a file in quarantine, a stage that fails, training, a release, one cancelled."""
     root, archive = tmp_path / "root", tmp_path / "archive"
     shutil.copytree(first_run.root, root)
     shutil.copytree(two_days.pictures, archive)
@@ -95,6 +111,10 @@ def test_flows_end_as_their_work_did(two_days: Archive, first_run: Undisturbed, 
     assert "models/nobody/000000000000/card.json: no such object" in told["failed"][1]
     assert told["train"][0] == "Completed"
     assert told["release"][0] == "Completed"
+    assert told["validate"] == ["Completed", {"findings": 0}]
+    assert told["cancelled"][0] == "Cancelled"
+    assert told["cancelled"][1].endswith("the disk is wanted")
+    assert [request.why.split(" (")[0] for request in Root(str(root)).requests.all()] == ["a trial"]
     entries = Root(str(root)).ledger.entries
     assert entries("train")[SOURCE].finished > entries("embed")[f"{SOURCE}/2020-03-01"].finished
 
