@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-FORMAT = 1
-"""Version of the root's format; `wxpipe migrate` leads from one to the next."""
+FORMAT = 2
+"""Version of the root's format; `wxpipe migrate` leads from one to the next (what changed: `pipeline/migrate.py`)."""
 
 
 class Strict(BaseModel):

@@ -76,11 +76,17 @@ def test_other_settings_are_refused_by_name(place: str) -> None:
     assert Root(place).settings == DataSettings()
 
 
-@pytest.mark.parametrize("wrong", [FORMAT + 1, 0, "1"])
-def test_an_unknown_format_is_refused_before_anything_else_is_read(place: str, wrong: object) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "remedy"),
+    [
+        (FORMAT - 1, "`wxpipe migrate --root .* leads to it"),
+        *((form, "use the version") for form in (FORMAT + 1, 0, "1")),
+    ],
+)
+def test_another_format_is_refused_before_anything_else_is_read(place: str, wrong: object, remedy: str) -> None:
     text = f'format = {wrong!r}\n[data]\nof_the_future = 1\n[satellites.x]\nname = "x"\n'
     open_objects(place).put(SETTINGS, text.encode())
-    with pytest.raises(RefusedError, match=rf"has format {wrong}, this version reads {FORMAT}; use `wxpipe migrate`"):
+    with pytest.raises(RefusedError, match=rf"has format {wrong}, this version reads {FORMAT}; {remedy}"):
         Root(place)
 
 

@@ -14,6 +14,7 @@ from wxpipe.cli import (
     embed,
     evaluate,
     extend,
+    migrate,
     pairs,
     plan,
     release,
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(backfill, reprocess, retry, cancel, extend, scan, plan, status, validate, digest, search, similarity, sql),
-    *(train, embed, evaluate, synth),
+    *(train, embed, evaluate, synth, migrate),
 )
 for verb in VERBS:
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
