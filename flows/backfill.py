@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from prefect import flow
+from typing import Any
+
+from prefect import State, flow
 
 from flows.parameters import Archive, Count, Day, Options, Root, Satellites, Scheduler, Site, Stages
 from flows.stages import run_job, run_scan
-from flows.stopping import cancellable
 from wxpipe.pipeline.backfill import Job
 from wxpipe.pipeline.plan import Range
 
 
 @flow(name="backfill", flow_run_name="backfill {root}", validate_parameters=True)
-@cancellable
 def backfill(
     archive: Archive,
     root: Root,
@@ -24,7 +24,7 @@ def backfill(
     scheduler: Scheduler = "",
     workers: Count = 0,
     options: Options = None,
-) -> dict[str, int]:
+) -> dict[str, Any] | State[Any]:
     """Does everything that is due of an archive.
 
     What is done already is never done again, so a run may be repeated, cancelled and started anew at any time.
@@ -43,9 +43,4 @@ def backfill(
     """
     job = Job(root, archive, site, Range(satellites, first, last, stages), options or {})
     run_scan(job)
-    report = run_job(job, scheduler, workers)
-    return {
-        "promoted": report.promoted or 0,
-        "quarantined": report.quarantined,
-        "differences": len(report.differences),
-    }
+    return run_job(job, scheduler, workers)

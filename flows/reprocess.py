@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from prefect import flow, get_run_logger
+from prefect import State, flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows.parameters import Archive, Count, Day, Options, Reason, Root, Satellites, Scheduler, Site, Stages
 from flows.stages import run_job
-from flows.stopping import cancellable
 from wxpipe.pipeline.backfill import Job
 from wxpipe.pipeline.plan import Range
 from wxpipe.pipeline.reprocess import ask
@@ -18,7 +18,6 @@ from wxpipe.store.root import require_root
 
 
 @flow(name="reprocess", flow_run_name="reprocess {root}", validate_parameters=True)
-@cancellable
 def reprocess(
     archive: Archive,
     root: Root,
@@ -31,7 +30,7 @@ def reprocess(
     scheduler: Scheduler = "",
     workers: Count = 0,
     options: Options = None,
-) -> dict[str, int]:
+) -> dict[str, Any] | State[Any]:
     """Makes stages of a range anew, and whatever follows from them; who asked, when and why is recorded.
 
     The request is recorded first and whole: a run that is killed or cancelled leaves it, and any other run does it.
@@ -52,13 +51,8 @@ def reprocess(
     """
     job = Job(root, archive, site, Range(satellites, first, last, stages), options or {}, verb="reprocess")
     request = ask_once(job, f"{reason} (flow run {flow_run.id})")
-    report = run_job(replace(job, wanted=Range(satellites, first, last)), scheduler, workers)
-    return {
-        "request": request.number,
-        "promoted": report.promoted or 0,
-        "quarantined": report.quarantined,
-        "differences": len(report.differences),
-    }
+    anew = replace(job, wanted=Range(satellites, first, last))
+    return run_job(anew, scheduler, workers, lambda _: {"request": request.number})
 
 
 def ask_once(job: Job, why: str) -> Request:

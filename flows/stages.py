@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from typing import Any
 
-from prefect import get_run_logger, task
+import prefect.states
+from prefect import State, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.reports import publish_report
 from flows.stopping import on_record
-from wxpipe.errors import WxpipeError
-from wxpipe.pipeline.backfill import Job, Report, check_range, finish, scan
+from wxpipe.errors import Cancelled, WxpipeError
+from wxpipe.pipeline.backfill import Job, check_range, finish, scan
 from wxpipe.pipeline.cluster import open_cluster, open_workers
 from wxpipe.pipeline.events import Event, Note, Result, Waiting, listening
 from wxpipe.pipeline.plan import in_parcels
@@ -75,33 +77,51 @@ def run_parcel(
 
 
 def run_job(
-    job: Job, scheduler: str | None, workers: int, publish: Callable[[Sequence[Result]], None] | None = None
-) -> Report:
+    job: Job,
+    scheduler: str | None,
+    workers: int,
+    also: Callable[[Sequence[Result]], dict[str, Any]] = lambda _: {},
+) -> dict[str, Any] | State[Any]:
     """Runs every stage that is due of a job, promotes what was built, accounts for everything and publishes it.
 
     Args:
         scheduler: address of a Dask scheduler; an empty one is a local cluster's, None this process.
-        publish: publishes what else there is to tell of the results.
+        also: publishes, and answers, what else there is to tell of the results.
+
+    Returns:
+        What a flow returns: what the run came to, or the state Cancelled, with who asked for it.
 
     Raises:
         ParcelFailedError: something failed; it is in the report that was published.
-        Cancelled: the run was asked to stop; nothing is published.
     """
+    try:
+        with on_record(job):
+            return _run_job(job, scheduler, workers, also)
+    except Cancelled as error:
+        return prefect.states.Cancelled(message=str(error))
+
+
+def _run_job(
+    job: Job, scheduler: str | None, workers: int, also: Callable[[Sequence[Result]], dict[str, Any]]
+) -> dict[str, Any]:
     results: list[Result] = []
     fault: ParcelFailedError | None = None
-    with on_record(job):
-        try:
-            with cluster_when_needed(scheduler, workers) as address:
-                run_stages(job, address, results)
-        except ParcelFailedError as error:
-            fault = error
-        report = finish(job, results)
-        publish_report(report)
-        if publish is not None:
-            publish(results)
-        if fault is not None:
-            raise fault
-        return report
+    try:
+        with cluster_when_needed(scheduler, workers) as address:
+            run_stages(job, address, results)
+    except ParcelFailedError as error:
+        fault = error
+    report = finish(job, results)
+    publish_report(report)
+    told = also(results)
+    if fault is not None:
+        raise fault
+    return {
+        "promoted": report.promoted or 0,
+        "quarantined": report.quarantined,
+        "differences": len(report.differences),
+        **told,
+    }
 
 
 def run_stages(job: Job, address: Callable[[], str], results: list[Result]) -> None:

@@ -6,37 +6,18 @@ ends Cancelled.
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
 
 from prefect.exceptions import TerminationSignal
-from prefect.states import Cancelled as CancelledState
 
 from wxpipe.errors import Cancelled
 from wxpipe.pipeline.backfill import Job
 from wxpipe.pipeline.runs import registered
 from wxpipe.store.root import require_root
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def cancellable(function: Callable[P, T]) -> Callable[P, T]:
-    """Makes a flow whose root was told to cancel it end Cancelled, with who asked, and not Failed."""
-
-    @functools.wraps(function)
-    def flow(*arguments: P.args, **named: P.kwargs) -> T:
-        try:
-            return function(*arguments, **named)
-        except Cancelled as error:
-            return CancelledState(message=str(error))  # type: ignore[return-value]  # a state is a flow's way to end
-
-    return flow
 
 
 @contextmanager

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prefect import flow
+from prefect import State, flow
 
 from flows.parameters import Count, Options, Root, Satellites, Scheduler
 from flows.reports import publish_trainings
 from flows.stages import run_job
-from flows.stopping import cancellable
 from wxpipe.pipeline.backfill import Job
 from wxpipe.pipeline.events import Result
 from wxpipe.pipeline.plan import Range
@@ -18,7 +17,6 @@ from wxpipe.pipeline.trainings import trainings_of
 
 
 @flow(name="train", flow_run_name="train {root}", validate_parameters=True)
-@cancellable
 def train(
     root: Root,
     satellites: Satellites = (),
@@ -29,7 +27,7 @@ def train(
     keep_pairs: bool = False,
     fresh: bool = False,
     embed: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, Any] | State[Any]:
     """Draws new triples from what is in the root now and trains a new model; embedding follows by `backfill`.
 
     A training that was broken off goes on where it was. Every model's losses are published as artifacts.
@@ -49,12 +47,10 @@ def train(
     stages = ("pairs", "train", *(("embed",) if embed else ()))
     chosen = {**({"train_epochs": epochs} if epochs else {}), **(options or {}), "anew": anew, "fresh": fresh}
     job = Job(root, wanted=Range(satellites, stages=stages), options=chosen, verb="train")
-    models: dict[str, str] = {}
 
-    def publish(results: Sequence[Result]) -> None:
+    def publish(results: Sequence[Result]) -> dict[str, Any]:
         made = trainings_of(job.context().root, results)
-        models.update({training.source: training.model for training in made})
         publish_trainings(made)
+        return {"models": {training.source: training.model for training in made}}
 
-    report = run_job(job, scheduler, workers, publish)
-    return {"models": models, "quarantined": report.quarantined, "differences": len(report.differences)}
+    return run_job(job, scheduler, workers, publish)

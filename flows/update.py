@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
-from prefect import flow, get_run_logger
+from prefect import State, flow, get_run_logger
 from prefect.events import emit_event
 
 from flows.parameters import Archive, Count, Hours, Listing, Options, Root, Satellites, Scheduler, Site
 from flows.stages import run_job, run_scan
-from flows.stopping import cancellable
 from wxpipe.pipeline.backfill import Job, check_range
 from wxpipe.pipeline.lag import lags
 from wxpipe.pipeline.plan import Range
@@ -19,7 +19,6 @@ LATE = "wxpipe.data.late"
 
 
 @flow(name="update", flow_run_name="update {root}", validate_parameters=True)
-@cancellable
 def update(
     archive: Archive,
     root: Root,
@@ -30,7 +29,7 @@ def update(
     listing: Listing = "recent",
     late_after_hours: Hours = 0,
     options: Options = None,
-) -> dict[str, int]:
+) -> dict[str, Any] | State[Any]:
     """Takes in what has come since, and whatever the ledger holds open; nothing new means nothing is done.
 
     Args:
@@ -48,13 +47,7 @@ def update(
     job = Job(root, archive, site, Range(satellites), chosen, verb="update")
     run_scan(job)
     late = tell_late(job, late_after_hours, listing) if late_after_hours else 0
-    report = run_job(job, scheduler, workers)
-    return {
-        "promoted": report.promoted or 0,
-        "quarantined": report.quarantined,
-        "differences": len(report.differences),
-        "late": late,
-    }
+    return run_job(job, scheduler, workers, lambda _: {"late": late})
 
 
 def tell_late(job: Job, hours: float, listing: Listing) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,17 @@ def test_the_form_knows_what_may_be_chosen() -> None:
     assert forms["update"].properties["listing"]["enum"] == ["recent", "all"]
     assert forms["update"].properties["listing"]["default"] == "recent"
     assert forms["train"].properties["epochs"]["minimum"] == 0
+
+
+def test_what_a_form_sends_is_what_a_flow_takes() -> None:
+    """As JSON it comes, and typed it is handed on."""
+    sent = {"archive": "/a", "root": "/r", "reason": "x", "first": "2011-03-01", "satellites": ["coms"], "epochs": 3}
+    for flow in every_flow():
+        known = {name: value for name, value in sent.items() if name in flow.parameters.properties}
+        taken = flow.validate_parameters(known)
+        assert taken["root"] == "/r"
+        assert taken.get("first", date(2011, 3, 1)) == date(2011, 3, 1)
+        assert taken.get("satellites", ("coms",)) == ("coms",)
 
 
 def every_flow() -> list[Flow[..., Any]]:

@@ -46,7 +46,8 @@ def run_flow(job: Job, scheduler: str, workers: int) -> Report:
         raise Cancelled(str(state.message))
     report = finish(job, results)
     if state.is_completed():
-        return replace(report, promoted=state.result()["promoted"] or None)
+        told: Any = state.result()
+        return replace(report, promoted=told["promoted"] or None)
     if not report.failed:
         raise WxpipeError(f"the flow ended as {state.name}: {state.message}")
     return report
