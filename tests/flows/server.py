@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.mini import environment
+from tests.mini import SOURCE, environment
 
 CHECKOUT = Path(__file__).parents[2]
 QUIET = {
@@ -34,6 +34,9 @@ QUICK = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
 }
 """Polls that wait for a person's patience elsewhere."""
+
+UP_TO_CLIPS = {"stages": ["ingest", "histograms", "clips"], "workers": 1}
+"""Parameters of a run that needs neither a model nor tables."""
 
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 
@@ -237,6 +240,26 @@ def postgres(folder: Path) -> Iterator[str]:
         yield f"postgresql+asyncpg://wxpipe@127.0.0.1:{port}/postgres"
     finally:
         end_group(server, signal.SIGINT)
+
+
+def processes_of(run: str) -> list[str]:
+    """Processes of a flow run: its own, and the Dask workers that it began."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if run.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def begin(prefect: Prefect, root: Path, days: int = 1) -> str:
+    """A backfill that has ingested so many days, and goes on."""
+    run = prefect.trigger("backfill", root=str(root), **UP_TO_CLIPS)
+    ledger = root / "ledger" / "ingest" / SOURCE
+    wait_for(lambda: ledger.exists() and len(list(ledger.glob("*.json"))) >= days, 240, "nothing is ingested")
+    return run
 
 
 def wait_for(there: Callable[[], bool], seconds: float, otherwise: str, log: Path | None = None) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,14 +15,12 @@ from typing import Any
 
 import pytest
 
-from tests.flows.server import CHECKOUT, Prefect, wait_for
+from tests.flows.server import CHECKOUT, UP_TO_CLIPS, Prefect, begin, processes_of, wait_for
 from tests.mini import SOURCE, Archive, Undisturbed, check_up_to_clips
 from wxpipe.store.root import Root
 
-UP_TO_CLIPS = {"stages": ["ingest", "histograms", "clips"], "workers": 1}
 
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def worker(prefect: Prefect) -> Iterator[subprocess.Popen[bytes]]:
     with prefect.worker() as process:
         yield process
@@ -137,26 +133,6 @@ def test_a_schedule_fires(prefect: Prefect, root: Path, first_run: Undisturbed) 
     check_up_to_clips(root, first_run)
 
 
-def processes_of(run: str) -> list[str]:
-    """Processes of a flow run: its own, and the Dask workers that it began."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if run.encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
-
-
-def begin(prefect: Prefect, root: Path, days: int = 1) -> str:
-    """A backfill that has ingested so many days, and goes on."""
-    run = prefect.trigger("backfill", root=str(root), **UP_TO_CLIPS)
-    ledger = root / "ledger" / "ingest" / SOURCE
-    wait_for(lambda: ledger.exists() and len(list(ledger.glob("*.json"))) >= days, 240, "nothing is ingested")
-    return run
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("worker")
 def test_a_cancelled_run_ends_cleanly_and_the_next_goes_on(
@@ -175,71 +151,6 @@ def test_a_cancelled_run_ends_cleanly_and_the_next_goes_on(
     check_up_to_clips(root, first_run)
 
 
-def kill_run(run: str) -> None:
-    """kill -9 of a flow run and its Dask workers, as if the machine were gone."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if run.encode() in (process / "environ").read_bytes():
-                os.kill(int(process.name), signal.SIGKILL)
-        except OSError:
-            continue
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_killed_does_not_take_its_run_along(
-    prefect: Prefect, root: Path, first_run: Undisturbed
-) -> None:
-    with prefect.worker() as worker:
-        run = begin(prefect, root)
-        worker.kill()
-        worker.wait()
-        assert prefect.finished(run, 400)["state_type"] == "COMPLETED"
-    check_up_to_clips(root, first_run)
-
-
-@pytest.mark.slow
-def test_a_machine_that_dies_leaves_a_run_that_is_found_dead_and_run_again(
-    prefect: Prefect, root: Path, first_run: Undisturbed
-) -> None:
-    """Worker, flow run and Dask workers killed at once: the automation says Crashed, and a retry comes to the same."""
-    [died] = [a for a in prefect.api("POST", "automations/filter", {}) if a["name"] == "wxpipe run died"]
-    soon = {**died, "trigger": {**died["trigger"], "within": 40}}  # a heartbeat comes every 30 s, at the least
-    prefect.api("PUT", f"automations/{died['id']}", soon)
-    with prefect.worker() as worker:
-        run = begin(prefect, root)
-        wait_for(lambda: bool(heartbeats(prefect, run)), 120, "no heartbeat is sent")
-        worker.kill()
-        kill_run(run)
-        wait_for(lambda: not processes_of(run), 20, "its processes go on")
-    assert prefect.finished(run, 300)["state_type"] == "CRASHED"
-    with prefect.worker():
-        prefect.prefect("flow-run", "retry", run)
-        prefect.reaches(run, "PENDING", "RUNNING", "COMPLETED")
-        assert prefect.finished(run, 400)["state_type"] == "COMPLETED"
-    check_up_to_clips(root, first_run)
-
-
-def heartbeats(prefect: Prefect, run: str) -> list[Any]:
-    events = prefect.events("prefect.flow-run.heartbeat")
-    return [event for event in events if run in event["resource"]["prefect.resource.id"]]
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("worker")
-def test_a_server_that_is_killed_and_comes_back_finds_the_run_at_work(
-    prefect: Prefect, root: Path, first_run: Undisturbed
-) -> None:
-    run = begin(prefect, root)
-    prefect.stop(signal.SIGKILL)
-    time.sleep(3)
-    prefect.start()
-    ended = prefect.finished(run, 400)
-    if ended["state_type"] != "COMPLETED":
-        again = prefect.trigger("backfill", root=str(root), **UP_TO_CLIPS)
-        assert prefect.finished(again, 400)["state_type"] == "COMPLETED"
-    check_up_to_clips(root, first_run)
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("worker")
 def test_a_leaked_slot_holds_a_run_up_until_it_is_reset(prefect: Prefect, root: Path) -> None:
@@ -255,7 +166,7 @@ def test_a_leaked_slot_holds_a_run_up_until_it_is_reset(prefect: Prefect, root: 
     prefect.reaches(run, "RUNNING")
     time.sleep(20)
     assert prefect.flow_run(run)["state_type"] == "RUNNING"
-    prefect.prefect("gcl", "update", limit["name"], "--active-slots", "0")
+    prefect.prefect("concurrency-limit", "reset", "wxpipe-ingest")
     assert prefect.finished(run)["state_type"] == "COMPLETED"
 
 
