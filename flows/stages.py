@@ -17,6 +17,8 @@ from wxpipe.errors import Cancelled, WxpipeError
 from wxpipe.pipeline.backfill import Job, check_range, finish, scan
 from wxpipe.pipeline.cluster import open_cluster, open_workers
 from wxpipe.pipeline.events import Event, Note, Result, Waiting, listening
+from wxpipe.pipeline.logs import logged
+from wxpipe.pipeline.metrics import measured
 from wxpipe.pipeline.plan import in_parcels
 from wxpipe.pipeline.run import due_by_lease, run_stage
 from wxpipe.pipeline.stages import get_stage
@@ -160,8 +162,11 @@ def run_stages(job: Job, address: Callable[[], str], results: list[Result]) -> N
 
 @contextmanager
 def cluster_when_needed(scheduler: str | None, workers: int) -> Iterator[Callable[[], str]]:
-    """Tells the address of a scheduler; a local cluster begins when it is first asked for."""
-    with ExitStack() as stack:
+    """Tells the address of a scheduler; a local cluster begins when it is first asked for.
+
+    What its tasks do is logged and measured meanwhile.
+    """
+    with logged(), measured(), ExitStack() as stack:
         yield cache(lambda: "" if scheduler is None else stack.enter_context(open_cluster(scheduler, workers)))
 
 

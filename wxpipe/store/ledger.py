@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeVar
 
@@ -104,15 +105,26 @@ class Ledger:
     def stages(self) -> list[str]:
         return self._objects.names("ledger")
 
-    def preload(self, *stages: str, only: Callable[[str], bool] | None = None) -> None:
-        """Reads these stages' entries now, and answers from memory until `forget`.
+    def preload(self, *stages: str) -> None:
+        """Reads these stages' entries now, and answers from memory until `forget`."""
+        for stage in stages:
+            self._loaded[stage] = self.entries(stage)
+
+    @contextmanager
+    def holding(self, *stages: str, only: Callable[[str], bool] | None = None) -> Iterator[None]:
+        """Reads these stages' entries now, and answers from memory while the block lasts; blocks may lie in others.
 
         Args:
             only: tells of a partition's key whether its entry is wanted; the others are as if they were not there.
         """
-        for stage in stages:
-            if stage not in self._loaded:
-                self._loaded[stage] = self._read_all(stage, only or _every)
+        new = [stage for stage in dict.fromkeys(stages) if stage not in self._loaded]
+        for stage in new:
+            self._loaded[stage] = self._read_all(stage, only or _every)
+        try:
+            yield
+        finally:
+            for stage in new:
+                self._loaded.pop(stage, None)
 
     def fetch(self, stages: Iterable[str], partitions: Iterable[str]) -> None:
         """Reads these entries now, side by side, and answers from memory for them until `forget`."""
