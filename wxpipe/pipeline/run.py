@@ -23,6 +23,7 @@ from wxpipe.pipeline.logs import log_work
 from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of, request_of
 from wxpipe.pipeline.runs import check_cancelled
 from wxpipe.pipeline.stages import get_stage
+from wxpipe.pipeline.traces import traced
 from wxpipe.store.leases import Heartbeat, Lease
 from wxpipe.store.ledger import Entry
 from wxpipe.store.meter import Meter, metering
@@ -50,6 +51,7 @@ class Made:
     parts: Mapping[str, str]
 
 
+@traced
 def execute(stage_name: str, partition: Partition, context: Context) -> Result:
     """Does one partition, here: run, look at the lease, write quarantine and ledger.
 
