@@ -289,7 +289,9 @@ def _still_due(stage: Stage, steps: list[Step], context: Context) -> list[Partit
     ledger, names = context.root.ledger, (stage.name, *stage.needs)
     days = {(p.source, p.day + timedelta(days=n)) for p in (step.partition for step in steps) if p.day for n in (0, 1)}
     if days:
-        ledger.fetch(names, sorted(f"{source}/{day}" for source, day in days))
+        by_day = [name for name in names if get_stage(name).trigger == "by day"]
+        ledger.fetch(by_day, sorted(f"{source}/{day}" for source, day in days))
+        ledger.fetch([name for name in names if name not in by_day], sorted({source for source, _ in days}))
     else:
         ledger.preload(*names)
     try:
