@@ -80,6 +80,19 @@ class Leases:
                 look()
             time.sleep(POLL_SECONDS)
 
+    def held(self) -> list[Lease]:
+        """Every lease that was taken and not given back, and whose holder is not known to be dead."""
+        latest: dict[str, int] = {}
+        for info in self._objects.walk("leases"):
+            key, _, name = info.key.removeprefix("leases/").rpartition("/")
+            if name.endswith(".json"):
+                latest[key] = max(latest.get(key, 0), int(name.removesuffix(".json")))
+        return [
+            Lease(key, epoch)
+            for key, epoch in sorted(latest.items())
+            if not (self._is_done(key, epoch) or self._is_dead(key, epoch))
+        ]
+
     def check(self, lease: Lease) -> None:
         """Raises LeaseLostError when a newer epoch was taken: whoever holds this one must not write."""
         latest = self.latest(lease.key)

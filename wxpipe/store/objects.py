@@ -98,6 +98,10 @@ class Objects(ABC):
         self._put(key, data)
 
     @abstractmethod
+    def settle(self, prefix: str) -> None:
+        """Makes durable what a library of others wrote below a folder: on return a power cut takes none of it."""
+
+    @abstractmethod
     def exists(self, key: str) -> bool: ...
 
 
@@ -134,7 +138,7 @@ class LocalObjects(Objects):
         except OSError:
             partial.unlink()
             raise
-        _sync_folder(partial.parent)
+        _sync(partial.parent)
 
     def _put_if_absent(self, key: str, data: bytes) -> bool:
         if self.path(key).exists():
@@ -146,7 +150,7 @@ class LocalObjects(Objects):
             return False
         finally:
             partial.unlink()
-        _sync_folder(partial.parent)
+        _sync(partial.parent)
         return True
 
     def _write_partial(self, key: str, data: bytes) -> Path:
@@ -206,7 +210,21 @@ class LocalObjects(Objects):
         return sorted(name for name in found if not name.endswith(PARTIAL))
 
     def delete(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+        path = self.path(key)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return
+        _sync(path.parent)
+
+    def settle(self, prefix: str) -> None:
+        for folder, _, files in os.walk(self.folder / prefix):
+            for name in files:
+                with contextlib.suppress(FileNotFoundError):
+                    _sync(Path(folder, name))
+            _sync(Path(folder))
+        if (self.folder / prefix).is_dir():
+            _sync((self.folder / prefix).parent)
 
 
 class RemoteObjects(Objects):
@@ -257,6 +275,9 @@ class RemoteObjects(Objects):
     def delete(self, key: str) -> None:
         with contextlib.suppress(NotFoundError), self._steering("delete", key):
             self._store.delete(key)
+
+    def settle(self, prefix: str) -> None:
+        """An object store has what it acknowledged."""
 
     @contextlib.contextmanager
     def _steering(self, action: str, key: str) -> Iterator[None]:
@@ -315,11 +336,11 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
+    _sync(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
