@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wxpipe.archive.ingest_day import CONTRACT, Day, DayIngest, inputs_digest, satellite_digest
-from wxpipe.archive.inventory import inventory_of, rows_digest
+from wxpipe.archive.inventory import inventory_of
 from wxpipe.archive.layers import register_layers
 from wxpipe.archive.stored_day import read_back_day
 from wxpipe.errors import DamagedError, RefusedError
@@ -27,13 +27,16 @@ class Ingest:
                 yield Partition(source.id, day)
 
     def fingerprint(self, partition: Partition, context: Context) -> str:
-        day = Day.of(partition, context)
+        assert partition.day is not None
+        inventory = inventory_of(context.root, partition.source)
+        files, before = inventory.digests(partition.day)
+        expected = inventory.expected(partition.day)
         return fingerprint_of(
             contract=CONTRACT,
             satellite=satellite_digest(context.root, partition.source),
-            files=rows_digest(day.files),
-            before=rows_digest(day.before),
-            expected=(day.expected.start, day.expected.stop),
+            files=files,
+            before=before,
+            expected=(expected.start, expected.stop),
         )
 
     def prepare(self, partitions: list[Partition], context: Context) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -174,11 +174,11 @@ def create_arrays(objects: Objects, folder: str, specs: Sequence[ArraySpec], att
         found = objects.get(key)
         if not name.endswith("zarr.json"):
             coordinate = coordinates[name.partition("/")[0]]
-            if found != data and not _same_values(objects, folder, coordinate, layout):
+            if found != data and not _same_values(objects, folder, coordinate):
                 raise RefusedError(f"{objects.url}/{key} holds other coordinates; use `wxpipe migrate` or another root")
             continue
         wanted, there = json.loads(data), json.loads(found)
-        different = [k for k in wanted if k in LAID_OUT and wanted[k] != there.get(k)]
+        different = [k for k in wanted if k in _fixed(name, coordinates) and wanted[k] != there.get(k)]
         if different:
             raise RefusedError(
                 f"{objects.url}/{key} is laid out differently ({', '.join(different)}: expected "
@@ -199,10 +199,10 @@ def layout_faults(
             found = objects.get(key)
             if name.endswith("zarr.json"):
                 wanted, there = json.loads(data), json.loads(found)
-                different = [k for k in wanted if k in LAID_OUT and wanted[k] != there.get(k)]
+                different = [k for k in wanted if k in _fixed(name, coordinates) and wanted[k] != there.get(k)]
                 if different:
                     faults[key] = f"another {different[0]}: {there.get(different[0])}"
-            elif found != data and not _same_values(objects, folder, coordinates[name.partition("/")[0]], layout):
+            elif found != data and not _same_values(objects, folder, coordinates[name.partition("/")[0]]):
                 faults[key] = "other values"
         except NotFoundError:
             faults[key] = "gone"
@@ -222,13 +222,19 @@ def restore_layout(
     return keys
 
 
-def _same_values(objects: Objects, folder: str, spec: ArraySpec, layout: Mapping[str, bytes]) -> bool:
+def _fixed(name: str, coordinates: Container[str]) -> frozenset[str]:
+    """What of an array's document may not differ. A coordinate that was lengthened has more chunks; see `extend`."""
+    return LAID_OUT - {"chunk_grid"} if name.partition("/")[0] in coordinates else LAID_OUT
+
+
+def _same_values(objects: Objects, folder: str, spec: ArraySpec) -> bool:
     """Whether a coordinate's values are there, where its bytes differ: another version of zstd may have made them."""
     import zarr
     from zarr.buffer.cpu import Buffer
     from zarr.storage import MemoryStore
 
-    names = [name for name in layout if name.startswith(f"{spec.name}/")]
+    chunks = [f"{spec.name}/c/{n}" for n in objects.names(f"{folder}/{spec.name}/c")]
+    names = [f"{spec.name}/zarr.json", *chunks]
     store = MemoryStore({name: Buffer.from_bytes(objects.get(f"{folder}/{name}")) for name in names})
     found = np.asarray(zarr.open_array(store, path=spec.name, mode="r")[...])
     return spec.data is not None and np.array_equal(found, spec.data)

@@ -69,8 +69,15 @@ class Leases:
         names = (name for name in self._objects.names(f"leases/{key}") if name.partition(".")[0].isdigit())
         return [f"leases/{key}/{name}" for name in names if int(name.partition(".")[0]) < latest]
 
-    def acquire(self, key: str, waiting: Callable[[str], None] | None = None) -> Lease:
-        """Waits until the lease is free, done, or its heartbeat has stood still for too long."""
+    def acquire(
+        self, key: str, waiting: Callable[[str], None] | None = None, look: Callable[[], None] | None = None
+    ) -> Lease:
+        """Waits until the lease is free, done, or its heartbeat has stood still for too long.
+
+        Args:
+            waiting: is told who holds it.
+            look: is called again and again while it is waited for, and ends the waiting by raising.
+        """
         seen: tuple[int, bytes] | None = None
         since = time.monotonic()
         while True:
@@ -87,7 +94,22 @@ class Leases:
                 taken = self._take(key, latest + 1)
                 if taken is not None:
                     return taken
+            if look is not None:
+                look()
             time.sleep(POLL_SECONDS)
+
+    def held(self) -> list[Lease]:
+        """Every lease that was taken and not given back, and whose holder is not known to be dead."""
+        latest: dict[str, int] = {}
+        for info in self._objects.walk("leases"):
+            key, _, name = info.key.removeprefix("leases/").rpartition("/")
+            if name.endswith(".json"):
+                latest[key] = max(latest.get(key, 0), int(name.removesuffix(".json")))
+        return [
+            Lease(key, epoch)
+            for key, epoch in sorted(latest.items())
+            if not (self._is_done(key, epoch) or self._is_dead(key, epoch))
+        ]
 
     def check(self, lease: Lease) -> None:
         """Raises LeaseLostError when a newer epoch was taken: whoever holds this one must not write."""

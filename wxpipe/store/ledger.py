@@ -7,8 +7,8 @@ the rest of the root goes on; `read` says what is wrong with it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -30,7 +30,9 @@ class Entry:
         output: digest of what was made; the fingerprints of later stages are made of it.
         inputs: digest of the raw content that was read, where a stage can tell it; else empty.
         seconds: of one core, for a stage whose partition is one thread's work.
+        processor: seconds that the process computed meanwhile; the rest it waited for disks, networks and others.
         bytes_written, writes, reads: what it put into the root and how often it asked; see `meter`.
+        parts: short digests of what the fingerprint is made of, by name; none before version 2 of the root's format.
         request: number of the newest request that this was made for; 0 if nobody asked for it anew.
     """
 
@@ -45,14 +47,21 @@ class Entry:
     epoch: int = 0
     finished: str = ""
     seconds: float = 0.0
+    processor: float = 0.0
     bytes_written: int = 0
     writes: int = 0
     reads: int = 0
     request: int = 0
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def content(self) -> dict[str, object]:
-        """The part that names content: equal for two runs that made the same thing."""
-        keep = ("stage", "partition", "state", "fingerprint", "output", "counts")
+        """The part that names content: equal for two runs that made the same thing.
+
+        A stage that tells the digest of its raw content is named by that: its fingerprint knows files by their
+        times of writing, or by ETags, which differ between copies of one archive.
+        """
+        origin = "inputs" if self.inputs else "fingerprint"
+        keep = ("stage", "partition", "state", origin, "output", "counts")
         return {name: value for name, value in asdict(self).items() if name in keep}
 
 
@@ -62,12 +71,18 @@ class Ledger:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._loaded: dict[str, dict[str, Entry]] = {}
+        self._fetched: dict[tuple[str, str], Entry | None] = {}
 
     def get(self, stage: str, partition: str) -> Entry | None:
         if stage in self._loaded:
             return self._loaded[stage].get(partition)
+        if (stage, partition) in self._fetched:
+            return self._fetched[stage, partition]
+        return self._read(stage, partition)
+
+    def _read(self, stage: str, partition: str) -> Entry | None:
         try:
-            return self._read_or_fail(stage, partition)
+            return _read_or_fail(self._objects.get(_key(stage, partition)), stage, partition)
         except NotFoundError:
             return None
 
@@ -89,14 +104,17 @@ class Ledger:
         self._objects.put(_key(entry.stage, entry.partition), _document(entry))
         if entry.stage in self._loaded:
             self._loaded[entry.stage][entry.partition] = entry
+        self._fetched.pop((entry.stage, entry.partition), None)
 
     def entries(self, stage: str) -> dict[str, Entry]:
-        """All entries of a stage, by partition key."""
-        if stage in self._loaded:
-            return dict(self._loaded[stage])
-        with ThreadPoolExecutor(8) as pool:
-            found = pool.map(lambda key: self._read_or_fail(stage, key), self.keys(stage))
-            return {entry.partition: entry for entry in found}
+        """All entries of a stage, by partition key; of a stage that was preloaded in part, that part."""
+        return dict(self._loaded[stage]) if stage in self._loaded else self._read_all(stage, _every)
+
+    def _read_all(self, stage: str, only: Callable[[str], bool]) -> dict[str, Entry]:
+        wanted = [partition for partition in self.keys(stage) if only(partition)]
+        found = self._objects.get_many(_key(stage, partition) for partition in wanted)
+        entries = (_read_or_fail(data, stage, p) for p, data in zip(wanted, found, strict=True) if data is not None)
+        return {entry.partition: entry for entry in entries}
 
     def keys(self, stage: str) -> list[str]:
         """The partitions that have an entry, in order."""
@@ -115,19 +133,48 @@ class Ledger:
         for stage in stages:
             self._loaded[stage] = self.entries(stage)
 
+    @contextmanager
+    def holding(self, *stages: str, only: Callable[[str], bool] | None = None) -> Iterator[None]:
+        """Reads these stages' entries now, and answers from memory while the block lasts; blocks may lie in others.
+
+        Args:
+            only: tells of a partition's key whether its entry is wanted; the others are as if they were not there.
+        """
+        new = [stage for stage in dict.fromkeys(stages) if stage not in self._loaded]
+        for stage in new:
+            self._loaded[stage] = self._read_all(stage, only or _every)
+        try:
+            yield
+        finally:
+            for stage in new:
+                self._loaded.pop(stage, None)
+
+    def fetch(self, stages: Iterable[str], partitions: Iterable[str]) -> None:
+        """Reads these entries now, side by side, and answers from memory for them until `forget`."""
+        partitions = list(partitions)
+        keys = [(stage, partition) for stage in stages for partition in partitions]
+        for key, data in zip(keys, self._objects.get_many(_key(*key) for key in keys), strict=True):
+            self._fetched[key] = None if data is None else _read_or_fail(data, *key)
+
     def forget(self) -> None:
         self._loaded.clear()
+        self._fetched.clear()
 
-    def _read_or_fail(self, stage: str, partition: str) -> Entry:
-        """An entry; one that is damaged as a failure, which the plan holds open."""
-        try:
-            return self.read(stage, partition)
-        except DamagedError as error:
-            return Entry(stage, partition, "failed", "", error=str(error))
+
+def _every(_: str) -> bool:
+    return True
 
 
 def _key(stage: str, partition: str) -> str:
     return f"ledger/{stage}/{partition}.json"
+
+
+def _read_or_fail(data: bytes, stage: str, partition: str) -> Entry:
+    """An entry; one that is damaged as a failure, which the plan holds open."""
+    try:
+        return _parse(data, stage, partition)
+    except DamagedError as error:
+        return Entry(stage, partition, "failed", "", error=str(error))
 
 
 def _document(entry: Entry) -> bytes:
