@@ -36,7 +36,7 @@ class ParcelFailedError(WxpipeError):
     def __init__(self, message: str, results: Sequence[Result]) -> None:
         super().__init__(message)
         self.results = results
-        self.bug = any(result.trace for result in results)
+        self.bug = any(result.stops for result in results)
 
     @classmethod
     def of(cls, stage: str, results: Sequence[Result]) -> ParcelFailedError:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from wxpipe.archive.ingest_day import CONTRACT, Day, DayIngest, inputs_digest, satellite_digest
 from wxpipe.archive.inventory import inventory_of
 from wxpipe.archive.layers import register_layers
-from wxpipe.errors import RefusedError
+from wxpipe.archive.stored_day import read_back_day
+from wxpipe.errors import DamagedError, RefusedError
 from wxpipe.store.frames import frame_store
 from wxpipe.store.objects import Objects, open_objects
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
@@ -56,6 +57,10 @@ class Ingest:
             known if known is not None else DayIngest(day, frame_store(context.root, partition.source), archive).run()
         )
 
+    def read_back(self, partition: Partition, context: Context) -> str:
+        assert partition.day is not None
+        return read_back_day(frame_store(context.root, partition.source), partition.day)
+
     def _unchanged(self, partition: Partition, day: Day, archive: Objects, context: Context) -> Outcome | None:
         """The recorded outcome, where files were touched and their content is what it was: one hash, no decoding."""
         entry = context.previous
@@ -63,7 +68,10 @@ class Ingest:
             return None
         if inputs_digest(day, archive, frame_store(context.root, partition.source)) != entry.inputs:
             return None
-        records = context.root.quarantine.get(self.name, partition.source, day.day)
+        try:
+            records = context.root.quarantine.get(self.name, partition.source, day.day)
+        except DamagedError:
+            return None
         return Outcome(entry.counts, entry.output, entry.inputs, tuple(records))
 
 

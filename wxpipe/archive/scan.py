@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from wxpipe.archive.ingest_day import GONE, UNREADABLE
 from wxpipe.archive.inventory import inventory_of, read_table
-from wxpipe.archive.listing import scan_archive
+from wxpipe.archive.listing import recorded_digest, scan_archive
 from wxpipe.archive.recent import Seen, outermost, recent_folders
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import load_satellites, shipped_satellites
@@ -73,6 +73,9 @@ class Scan:
             },
             counts.digest,
         )
+
+    def read_back(self, partition: Partition, context: Context) -> str:
+        return recorded_digest(context.root)
 
 
 def folders_of_update(root: Root, now: datetime) -> list[str]:

@@ -14,6 +14,7 @@ from wxpipe.cli import (
     embed,
     evaluate,
     extend,
+    gc,
     metrics,
     migrate,
     pairs,
@@ -43,7 +44,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(backfill, update, reprocess, retry, cancel, extend, migrate),
-    *(scan, plan, status, metrics, validate, digest),
+    *(scan, plan, status, metrics, validate, gc, digest),
     *(search, similarity, sql, train, embed, evaluate, synth),
 )
 for verb in VERBS:

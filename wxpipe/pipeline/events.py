@@ -21,6 +21,7 @@ class Result:
         seconds: that it took where it was done; 0 where that was not measured.
         bytes_written: that it put into the root.
         reasons: inputs that it put into quarantine, by reason.
+        unwritable: the root could not be written, and so no other partition can be done.
     """
 
     stage: str
@@ -34,6 +35,12 @@ class Result:
     seconds: float = 0.0
     bytes_written: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
+    unwritable: bool = False
+
+    @property
+    def stops(self) -> bool:
+        """Whether its stage ends with it: a bug, or a root that cannot be written."""
+        return bool(self.trace) or self.unwritable
 
 
 @dataclass(frozen=True)

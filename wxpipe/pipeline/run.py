@@ -17,12 +17,13 @@ from itertools import count
 from typing import Any
 
 from wxpipe.config import RunSettings
-from wxpipe.errors import Cancelled, LeaseLostError, Retry, WxpipeError
+from wxpipe.errors import Cancelled, LeaseLostError, Retry, StoreError, WxpipeError
 from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, tell
 from wxpipe.pipeline.logs import log_work
 from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of, request_of
 from wxpipe.pipeline.runs import check_cancelled
 from wxpipe.pipeline.stages import get_stage
+from wxpipe.pipeline.traces import traced
 from wxpipe.store.leases import Heartbeat, Lease
 from wxpipe.store.ledger import Entry
 from wxpipe.store.meter import Meter, metering
@@ -50,6 +51,7 @@ class Made:
     parts: Mapping[str, str]
 
 
+@traced
 def execute(stage_name: str, partition: Partition, context: Context) -> Result:
     """Does one partition, here: run, look at the lease, write quarantine and ledger.
 
@@ -81,7 +83,8 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
         return Result(stage_name, partition, "lost", {}, error=str(error), torn=begun)
     except Exception as error:
         if isinstance(error, WxpipeError):
-            return record_failure(stage_name, partition, context, str(error))
+            failed = record_failure(stage_name, partition, context, str(error))
+            return replace(failed, unwritable=isinstance(error, StoreError))
         trace = traceback.format_exc()
         return record_failure(stage_name, partition, context, f"{type(error).__name__}: {error}", trace)
 
@@ -209,7 +212,7 @@ def run_stage(
             continue
         found = _run_leased(stage_name, context, due[key], workers, lease)
         results += [result for result in found if result.state != "lost"]
-        if any(result.trace for result in found):
+        if any(result.stops for result in found):
             return results
         if any(result.state == "lost" for result in found):
             put_off[key] = [result.partition for result in found if result.torn]
@@ -218,7 +221,7 @@ def run_stage(
             tell(Waiting(stage_lease(stage_name, key), "another run", left=True))
             continue
         results += _run_after_others(stage_name, context, due[key], workers, stage_lease(stage_name, key), torn)
-        if any(result.trace for result in results):
+        if any(result.stops for result in results):
             break
     return results
 
@@ -289,7 +292,7 @@ def _run_leased(stage_name: str, context: Context, steps: list[Step], workers: W
             for result in done:
                 tell(result)
                 results.append(result)
-                if result.trace:
+                if result.stops:
                     break
                 check_cancelled()
         return results
@@ -300,7 +303,9 @@ def _still_due(stage: Stage, steps: list[Step], context: Context) -> list[Partit
     ledger, names = context.root.ledger, (stage.name, *stage.needs)
     days = {(p.source, p.day + timedelta(days=n)) for p in (step.partition for step in steps) if p.day for n in (0, 1)}
     if days:
-        ledger.fetch(names, sorted(f"{source}/{day}" for source, day in days))
+        by_day = [name for name in names if get_stage(name).trigger == "by day"]
+        ledger.fetch(by_day, sorted(f"{source}/{day}" for source, day in days))
+        ledger.fetch([name for name in names if name not in by_day], sorted({source for source, _ in days}))
     else:
         ledger.preload(*names)
     try:

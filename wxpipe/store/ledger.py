@@ -1,19 +1,21 @@
-"""The record of what each stage has done: one small object a partition, written last. Done means readable."""
+"""The record of what each stage has done: one small object a partition, written last. Done means readable.
+
+An entry carries a checksum of itself. One that is damaged counts as failed, so that its partition is due again and
+the rest of the root goes on; `read` says what is wrong with it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, get_args
 
-from wxpipe.errors import NotFoundError, WxpipeError
+from google_crc32c import value as crc32c
+
+from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.store.objects import Objects
-
-Item = TypeVar("Item")
-Found = TypeVar("Found")
 
 State = Literal["done", "failed", "running"]
 """``running``: a result that was done is being made again, or that was broken off; it is no longer as recorded."""
@@ -53,8 +55,13 @@ class Entry:
     parts: Mapping[str, str] = field(default_factory=dict)
 
     def content(self) -> dict[str, object]:
-        """The part that names content: equal for two runs that made the same thing."""
-        keep = ("stage", "partition", "state", "fingerprint", "output", "counts")
+        """The part that names content: equal for two runs that made the same thing.
+
+        A stage that tells the digest of its raw content is named by that: its fingerprint knows files by their
+        times of writing, or by ETags, which differ between copies of one archive.
+        """
+        origin = "inputs" if self.inputs else "fingerprint"
+        keep = ("stage", "partition", "state", origin, "output", "counts")
         return {name: value for name, value in asdict(self).items() if name in keep}
 
 
@@ -75,9 +82,18 @@ class Ledger:
 
     def _read(self, stage: str, partition: str) -> Entry | None:
         try:
-            return _parse(self._objects.get(_key(stage, partition)), _key(stage, partition))
+            return _read_or_fail(self._objects.get(_key(stage, partition)), stage, partition)
         except NotFoundError:
             return None
+
+    def read(self, stage: str, partition: str) -> Entry:
+        """An entry as it lies there now.
+
+        Raises:
+            NotFoundError: there is none.
+            DamagedError: it is not as it was written.
+        """
+        return _parse(self._objects.get(_key(stage, partition)), stage, partition)
 
     def output(self, stage: str, partition: str) -> str:
         """The output digest of a partition that is done, else an empty string."""
@@ -85,8 +101,7 @@ class Ledger:
         return entry.output if entry is not None and entry.state == "done" else ""
 
     def put(self, entry: Entry) -> None:
-        data = json.dumps(asdict(entry), indent=1, sort_keys=True).encode()
-        self._objects.put(_key(entry.stage, entry.partition), data)
+        self._objects.put(_key(entry.stage, entry.partition), _document(entry))
         if entry.stage in self._loaded:
             self._loaded[entry.stage][entry.partition] = entry
         self._fetched.pop((entry.stage, entry.partition), None)
@@ -96,11 +111,19 @@ class Ledger:
         return dict(self._loaded[stage]) if stage in self._loaded else self._read_all(stage, _every)
 
     def _read_all(self, stage: str, only: Callable[[str], bool]) -> dict[str, Entry]:
-        folder = f"ledger/{stage}"
-        keys = sorted(info.key for info in self._objects.walk(folder))
-        wanted = [key for key in keys if only(key[len(folder) + 1 : -len(".json")])]
-        found = map_batches(lambda key: _parse(self._objects.get(key), key), wanted)
-        return {entry.partition: entry for entry in found}
+        wanted = [partition for partition in self.keys(stage) if only(partition)]
+        found = self._objects.get_many(_key(stage, partition) for partition in wanted)
+        entries = (_read_or_fail(data, stage, p) for p, data in zip(wanted, found, strict=True) if data is not None)
+        return {entry.partition: entry for entry in entries}
+
+    def keys(self, stage: str) -> list[str]:
+        """The partitions that have an entry, in order."""
+        start = len(f"ledger/{stage}/")
+        return sorted(info.key[start:].removesuffix(".json") for info in self._objects.walk(f"ledger/{stage}"))
+
+    def has(self, stage: str, partition: str) -> bool:
+        """Whether a partition has an entry, sound or not."""
+        return self._objects.exists(_key(stage, partition))
 
     def stages(self) -> list[str]:
         return self._objects.names("ledger")
@@ -130,7 +153,8 @@ class Ledger:
         """Reads these entries now, side by side, and answers from memory for them until `forget`."""
         partitions = list(partitions)
         keys = [(stage, partition) for stage in stages for partition in partitions]
-        self._fetched.update(zip(keys, map_batches(lambda key: self._read(*key), keys), strict=True))
+        for key, data in zip(keys, self._objects.get_many(_key(*key) for key in keys), strict=True):
+            self._fetched[key] = None if data is None else _read_or_fail(data, *key)
 
     def forget(self) -> None:
         self._loaded.clear()
@@ -141,28 +165,38 @@ def _every(_: str) -> bool:
     return True
 
 
-READERS, BATCH = 16, 64
-"""Threads that read side by side, each so many objects in one go: a hand-over costs what a read from a disk does."""
-
-
-def map_batches(work: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[Found]:
-    """What work comes to of each item, in order."""
-    if len(items) < 2:
-        yield from map(work, items)
-        return
-    size = max(1, min(BATCH, -(-len(items) // READERS)))
-    batches = [items[at : at + size] for at in range(0, len(items), size)]
-    with ThreadPoolExecutor(READERS) as pool:
-        for found in pool.map(lambda batch: [work(item) for item in batch], batches):
-            yield from found
-
-
 def _key(stage: str, partition: str) -> str:
     return f"ledger/{stage}/{partition}.json"
 
 
-def _parse(data: bytes, key: str) -> Entry:
+def _read_or_fail(data: bytes, stage: str, partition: str) -> Entry:
+    """An entry; one that is damaged as a failure, which the plan holds open."""
     try:
-        return Entry(**json.loads(data))
-    except (ValueError, TypeError) as error:
-        raise WxpipeError(f"{key}: not a ledger entry ({error}); delete it and run the partition again") from error
+        return _parse(data, stage, partition)
+    except DamagedError as error:
+        return Entry(stage, partition, "failed", "", error=str(error))
+
+
+def _document(entry: Entry) -> bytes:
+    fields = asdict(entry)
+    return json.dumps({**fields, "checksum": _checksum(fields)}, indent=1, sort_keys=True).encode()
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    """crc32c of an entry's fields as canonical JSON."""
+    return f"{crc32c(json.dumps(fields, sort_keys=True, separators=(',', ':')).encode()):08x}"
+
+
+def _parse(data: bytes, stage: str, partition: str) -> Entry:
+    try:
+        fields = json.loads(data)
+        told = fields.pop("checksum", None)  # entries of before had none
+        if told not in (None, _checksum(fields)):
+            raise ValueError(f"its checksum says {told}, its content {_checksum(fields)}")
+        entry = Entry(**fields)
+        if (entry.stage, entry.partition) != (stage, partition) or entry.state not in get_args(State):
+            raise ValueError(f"it tells of {entry.stage} {entry.partition}, {entry.state}")
+    except (ValueError, TypeError, AttributeError) as error:
+        key = _key(stage, partition)
+        raise DamagedError(f"{key}: not a ledger entry ({error}); run `wxpipe backfill` to make it again") from error
+    return entry

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from wxpipe.config import FORMAT, DataSettings, RunSettings
-from wxpipe.errors import NotFoundError, RefusedError, UsageError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, RefusedError, UsageError, WxpipeError
 from wxpipe.satellites.catalog import Source, find_source
 from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.leases import Leases
 from wxpipe.store.ledger import Ledger
-from wxpipe.store.objects import LocalObjects, Objects, open_objects, open_s3
+from wxpipe.store.objects import LocalObjects, Objects, open_objects
 from wxpipe.store.quarantine import QuarantineStore
 from wxpipe.store.requests import Requests
 
@@ -105,6 +105,7 @@ class Root:
 
         Raises:
             NotFoundError: there is none.
+            DamagedError: its document is not one.
         """
         import zarr
 
@@ -112,14 +113,18 @@ class Root:
             return zarr.open_group(self.zarr_store(folder), mode="r", zarr_format=3)
         except FileNotFoundError as error:
             raise NotFoundError(f"{self.url}/{folder}: no such Zarr group") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedError(
+                f"{self.url}/{folder}/zarr.json: damaged ({error}); `wxpipe validate --repair` writes it again"
+            ) from error
 
     def zarr_store(self, folder: str) -> Any:
         """A folder of the root as a store that zarr and xarray open."""
         if isinstance(self.objects, LocalObjects):
             return str(self.objects.path(folder))
-        from zarr.storage import ObjectStore
+        from wxpipe.store.s3_zarr import BucketFolder
 
-        return ObjectStore(open_s3(f"{self.url}/{folder}"), read_only=True)
+        return BucketFolder(f"{self.url}/{folder}")
 
 
 def read_document(objects: Objects) -> dict[str, Any]:
@@ -155,9 +160,11 @@ def init_root(url: str, settings: DataSettings | None = None) -> Root:
     """Opens a root, and makes it first where there is none.
 
     Raises:
-        RefusedError: the root is there with other settings; names them.
+        RefusedError: the root is there with other settings; names them. Or the store settles no races.
     """
     objects = open_objects(url)
+    if not objects.exists(SETTINGS):
+        objects.require_races_settled()
     objects.put_if_absent(SETTINGS, _document(settings or DataSettings(), {}))
     root = Root(url)
     if settings is not None and settings != root.settings:

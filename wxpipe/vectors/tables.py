@@ -5,7 +5,8 @@ What is in them is checked by `content`, changed by `build` and `upkeep`; reader
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
@@ -13,8 +14,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from wxpipe.errors import NotFoundError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, WxpipeError
 from wxpipe.store.root import Root
+from wxpipe.store.s3 import lance_fault, lance_options
 from wxpipe.store.tables import get_table
 
 Unit = Literal["clip", "frame"]
@@ -109,13 +111,46 @@ def table_name(spec: TableSpec, model: str) -> str:
     return f"{spec.name}-{model}"
 
 
+@contextmanager
+def telling_damage(what: str) -> Iterator[None]:
+    """Turns what Lance and Arrow raise where a table is not as it was written into one error.
+
+    Raises:
+        DamagedError: names ``what``.
+    """
+    try:
+        yield
+    except WxpipeError:
+        raise
+    except (OSError, RuntimeError, ValueError, ArithmeticError, LookupError) as error:
+        raise DamagedError(f"{what}: {str(error).partition(chr(10))[0][:300]}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # how Rust's assertions come through; no Exception to Python
+            raise
+        raise DamagedError(f"{what}: {error}") from error
+
+
 def connect(root: Root) -> Any:
     """The LanceDB of a root."""
     import lancedb
 
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    options = {"allow_http": "true"} if endpoint.startswith("http://") else None
+    options = lance_options() if root.url.startswith("s3://") else None
     return lancedb.connect(f"{root.url}/{FOLDER}", storage_options=options)
+
+
+@contextmanager
+def steering_lance() -> Iterator[None]:
+    """Turns what Lance says of a bucket in trouble into the errors that are the policy; a decorator, too.
+
+    A commit without an answer is not repeated by Lance: whoever catches Retry begins again from a known version.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        fault = lance_fault(error)
+        if fault is None:
+            raise
+        raise fault from error
 
 
 def open_table(root: Root, name: str, version: int | None = None) -> Any:
