@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from wxpipe.archive.ingest_day import CONTRACT, Day, DayIngest, inputs_digest, satellite_digest
+from wxpipe.archive.day_record import read_record, write_record
+from wxpipe.archive.ingest_day import CONTRACT, Day, DayIngest, contents, counted_layouts, digest_of, satellite_digest
 from wxpipe.archive.inventory import inventory_of, rows_digest
 from wxpipe.archive.layers import register_layers
 from wxpipe.errors import RefusedError
@@ -33,6 +35,7 @@ class Ingest:
             files=rows_digest(day.files),
             before=rows_digest(day.before),
             expected=(day.expected.start, day.expected.stop),
+            **counted_layouts(context.root),
         )
 
     def prepare(self, partitions: list[Partition], context: Context) -> None:
@@ -49,19 +52,34 @@ class Ingest:
         day = Day.of(partition, context)
         archive = _archive(context)
         known = self._unchanged(partition, day, archive, context)
-        return (
-            known if known is not None else DayIngest(day, frame_store(context.root, partition.source), archive).run()
-        )
+        if known is not None:
+            return known
+        return DayIngest(day, frame_store(context.root, partition.source), archive, context.anew).run()
 
     def _unchanged(self, partition: Partition, day: Day, archive: Objects, context: Context) -> Outcome | None:
         """The recorded outcome, where files were touched and their content is what it was: one hash, no decoding."""
         entry = context.previous
         if entry is None or not entry.inputs or entry.counts.get("files") != len(day.files):
             return None
-        if inputs_digest(day, archive, frame_store(context.root, partition.source)) != entry.inputs:
+        frames = frame_store(context.root, partition.source)
+        content = contents(day, archive, frames)
+        if digest_of(day, content, frames) != entry.inputs:
             return None
+        self._note_versions(partition, day, content, context)
         records = context.root.quarantine.get(self.name, partition.source, day.day)
         return Outcome(entry.counts, entry.output, entry.inputs, tuple(records))
+
+    @staticmethod
+    def _note_versions(partition: Partition, day: Day, content: Mapping[str, str], context: Context) -> None:
+        """Records the versions of touched files whose content is as recorded: they need not be read next time."""
+        record = read_record(context.root, partition.source, day.day)
+        rows = dict(record.files)
+        for file in [*day.files, *day.before]:
+            row = rows.get(file.path)
+            if row is not None and row.content and content.get(file.path) == row.content:
+                rows[file.path] = replace(row, size=file.size, version=file.version)
+        if rows != record.files:
+            write_record(context.root, partition.source, day.day, record.output, rows.values())
 
 
 def _archive(context: Context) -> Objects:

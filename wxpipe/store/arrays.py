@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from google_crc32c import value as crc32c
 
-from wxpipe.errors import RefusedError, WxpipeError
+from wxpipe.errors import NotFoundError, RefusedError, WxpipeError
 from wxpipe.store.objects import Objects
 
 Codec = Literal["picture", "zstd", "raw"]
@@ -95,14 +95,64 @@ def shard_bytes(spec: ArraySpec, chunks: Mapping[int, bytes]) -> bytes:
     return b"".join([*parts, table, crc32c(table).to_bytes(4, "little")])
 
 
-def write_shard(objects: Objects, folder: str, spec: ArraySpec, at: Sequence[int], chunks: Mapping[int, bytes]) -> None:
-    """Writes one whole shard at a position of the shard grid and reads it back; without chunks, removes it."""
-    key = f"{folder}/{spec.name}/c/{'/'.join(map(str, at))}"
+@dataclass(frozen=True)
+class StoredShard:
+    """A shard as it lies.
+
+    Attributes:
+        data: the whole object; empty where there is none.
+        chunks: its sound chunks, encoded, by flat inner index. One whose checksum is wrong is not among them.
+    """
+
+    data: bytes = b""
+    chunks: Mapping[int, bytes] = field(default_factory=dict)
+
+
+def read_shard(objects: Objects, folder: str, spec: ArraySpec, at: Sequence[int]) -> StoredShard:
+    """What lies at a position of the shard grid; of a shard whose index is damaged, no chunks."""
+    try:
+        data = objects.get(shard_key(folder, spec, at))
+    except NotFoundError:
+        return StoredShard()
+    count = int(np.prod(spec.inner_grid))
+    table = data[-16 * count - 4 : -4]
+    if len(table) != 16 * count or not _sound(data[-16 * count - 4 :]):
+        return StoredShard(data)
+    index = np.frombuffer(table, "<u8").reshape(count, 2)
+    places = {n: (int(start), int(size)) for n, (start, size) in enumerate(index) if start != ABSENT}
+    chunks = {n: data[start : start + size] for n, (start, size) in places.items()}
+    return StoredShard(data, {n: chunk for n, chunk in chunks.items() if _sound(chunk)})
+
+
+def chunk_checksum(chunk: bytes) -> int:
+    """The crc32c that ends an encoded chunk."""
+    return int.from_bytes(chunk[-4:], "little")
+
+
+def _sound(data: bytes) -> bool:
+    return len(data) > 4 and int(crc32c(data[:-4])) == chunk_checksum(data)
+
+
+def shard_key(folder: str, spec: ArraySpec, at: Sequence[int]) -> str:
+    return f"{folder}/{spec.name}/c/{'/'.join(map(str, at))}"
+
+
+def write_shard(
+    objects: Objects, folder: str, spec: ArraySpec, at: Sequence[int], chunks: Mapping[int, bytes], there: bytes = b""
+) -> None:
+    """Writes one whole shard at a position of the shard grid and reads it back; without chunks, removes it.
+
+    Args:
+        there: what was just read at this place: the same is not written again.
+    """
+    key = shard_key(folder, spec, at)
     if not chunks:
         if objects.exists(key):
             objects.delete(key)
         return
     data = shard_bytes(spec, chunks) if spec.shard is not None else chunks[0]
+    if data == there:
+        return
     objects.put(key, data)
     if objects.get(key) != data:
         raise WxpipeError(f"{objects.url}/{key}: {len(data)} bytes were written and others came back; check the disk")
