@@ -322,8 +322,8 @@ def test_pictures_that_cannot_be_read_any_more_stay_in_the_store(others: Trial) 
     with unprivileged(others.root.parent):
         assert others.backfill()[0] == 0
         before = others.picture(*CELL)
+        others.file(*CELL).write_bytes(others.file(*CELL).read_bytes() + b"\0")  # so that it is to be read again
         others.file(*CELL).chmod(0)
-        others.file(5, 1).write_bytes(others.file(5, 1).read_bytes() + b"\0")  # so that the day is done again
         assert others.backfill()[0] == 3
         assert others.records()[others.key(*CELL)].reason == "unreadable"
         assert others.all_good_but()
