@@ -6,83 +6,20 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.archive.trial import CELL, FAULTS, SLOTS, STAGES, Trial, png
+from tests.archive.growing import LATE, Work, content, copied, killed_and_resumed, late, points_of, update, without
+from tests.archive.trial import CELL, FAULTS, SLOTS, Trial, png
 from wxpipe.archive.day_record import FileRecord, read_record
-from wxpipe.archive.picture import PictureReader
-from wxpipe.pipeline.backfill import Job, run, scan
-from wxpipe.pipeline.digest import root_digest
-from wxpipe.pipeline.plan import Range
-from wxpipe.pipeline.run import Workers
-from wxpipe.similarity.histograms import HistogramStore
-from wxpipe.store import objects
 from wxpipe.store.frames import frame_store
 from wxpipe.store.requests import Request
 from wxpipe.store.root import Root
-from wxpipe.store.writepoints import write_point
 
 DAYS = ("2020-05-01", "2020-05-02")
-LATE = (SLOTS - 1, 0), (SLOTS - 1, 1)
-
-
-@dataclass
-class Work:
-    """What was done to pictures since it was last cleared."""
-
-    decoded: list[str] = field(default_factory=list)
-    counted: list[tuple[int, str]] = field(default_factory=list)
-
-    def clear(self) -> None:
-        self.decoded.clear()
-        self.counted.clear()
-
-
-@pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> Work:
-    """Listens to every picture that is decoded by a day's ingest, or counted."""
-    done = Work()
-    read, count = PictureReader.read, HistogramStore.count
-
-    def reading(self: PictureReader, data: bytes, path: str, *more: Any) -> Any:
-        done.decoded.append(path)
-        return read(self, data, path, *more)
-
-    def counting(self: HistogramStore, frames: Any, slot: int, channel: str, *more: Any) -> Any:
-        done.counted.append((slot, channel))
-        return count(self, frames, slot, channel, *more)
-
-    monkeypatch.setattr(PictureReader, "read", reading)
-    monkeypatch.setattr(HistogramStore, "count", counting)
-    return done
-
-
-def update(trial: Trial, layer: Trial | None = None) -> None:
-    """Scans and does what is due up to clips, in this process.
-
-    Args:
-        layer: a trial with a root, whose overlay layer is known from the beginning; which sample it would be learned
-            of depends on the order of arrival.
-    """
-    job = Job(str(trial.root), str(trial.archive), str(trial.site), Range(stages=STAGES))
-    assert scan(job).state == "done"
-    if layer is not None:
-        frames = frame_store(trial.opened(), trial.source)
-        frames.create()
-        frames.register_layer(frame_store(layer.opened(), trial.source).layer(1))
-    report = run(job, Workers())
-    assert not report.failed, report.failed
-    assert report.differences == ()
-
-
-def content(trial: Trial) -> dict[str, str]:
-    parts: dict[str, str] = root_digest(trial.opened())["parts"]
-    return parts
 
 
 def records(trial: Trial) -> dict[str, FileRecord]:
@@ -90,11 +27,6 @@ def records(trial: Trial) -> dict[str, FileRecord]:
     root = trial.opened()
     files = [row for day in DAYS for row in read_record(root, trial.source.id, date.fromisoformat(day)).files.values()]
     return {f"{row.path} {row.became}": replace(row, fault=None, sight=None) for row in files}
-
-
-def without(trial: Trial, *cells: tuple[int, int]) -> None:
-    for cell in cells:
-        trial.file(*cell).unlink()
 
 
 # --- any order of arrival --------------------------------------------------------------------------------------------
@@ -172,22 +104,6 @@ def test_any_order_of_arrival_ends_in_the_content_of_one_ingest(seed: int, title
 
 
 # --- what is done ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def grown(trial: Trial, work: Work) -> Trial:
-    """A root of all slots but the last, whose files have just come."""
-    kept = {cell: trial.file(*cell).read_bytes() for cell in LATE}
-    without(trial, *LATE)
-    update(trial)
-    for cell, data in kept.items():
-        trial.file(*cell).write_bytes(data)
-    work.clear()
-    return trial
-
-
-def late(trial: Trial) -> list[str]:
-    return [trial.key(*cell) for cell in LATE]
 
 
 def test_only_new_files_are_decoded_and_only_their_pictures_counted(grown: Trial, titled: Trial, work: Work) -> None:
@@ -316,48 +232,17 @@ def test_damaged_counts_are_counted_again(grown: Trial, titled: Trial, work: Wor
     assert grown.content() == titled.sound
 
 
-class _KilledError(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_update_that_is_killed_anywhere_is_gone_on_with(
     grown: Trial, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
-    points = [point for point in _points(grown, tmp_path / "peace", monkeypatch) if point.startswith("before put ")]
+    points = [point for point in points_of(grown, tmp_path / "peace", monkeypatch) if point.startswith("before put ")]
     assert sum("picture/c" in point for point in points) == 2
     for number, point in enumerate(points[::every]):
-        trial = _copy(grown, tmp_path / str(number))
-        monkeypatch.setattr(objects, "write_point", _kill_at(point))
-        with pytest.raises(_KilledError):
-            update(trial)
-        monkeypatch.setattr(objects, "write_point", write_point)
-        shutil.rmtree(trial.root / "leases")
-        work.clear()
-        update(trial)
+        trial = copied(grown, tmp_path / str(number))
+        killed_and_resumed(trial, point, work.clear, monkeypatch)
         assert set(work.decoded) <= set(late(trial)), f"killed {point}"
         assert content(trial) == content(replace(trial, root=tmp_path / "peace" / "root")), f"killed {point}"
-
-
-def _points(trial: Trial, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    passed: list[str] = []
-    with monkeypatch.context() as patched:
-        patched.setattr(objects, "write_point", passed.append)
-        update(_copy(trial, folder))
-    return list(dict.fromkeys(passed))
-
-
-def _copy(trial: Trial, folder: Path) -> Trial:
-    shutil.copytree(trial.root, folder / "root")
-    return replace(trial, root=folder / "root")
-
-
-def _kill_at(point: str) -> Callable[[str], None]:
-    def stop(name: str) -> None:
-        if name == point:
-            raise _KilledError(point)
-
-    return stop
 
 
 def test_a_root_of_before_there_were_records_grows_as_well(grown: Trial, titled: Trial) -> None:

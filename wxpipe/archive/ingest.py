@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import date
 
 from wxpipe.archive.day_record import read_record, write_record
-from wxpipe.archive.ingest_day import CONTRACT, Day, DayIngest, contents, counted_layouts, digest_of, satellite_digest
-from wxpipe.archive.inventory import inventory_of, rows_digest
+from wxpipe.archive.ingest_day import (
+    CONTRACT,
+    Day,
+    DayIngest,
+    contents,
+    counted_layouts,
+    digest_of,
+    reading_digest,
+    satellite_digest,
+)
+from wxpipe.archive.inventory import RawFile, inventory_of, rows_digest
 from wxpipe.archive.layers import register_layers
+from wxpipe.archive.reuse import Reuse
 from wxpipe.errors import RefusedError
-from wxpipe.store.frames import frame_store
+from wxpipe.store.frames import UNKNOWN_LAYER, FrameStore, frame_store
 from wxpipe.store.objects import Objects, open_objects
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
 
@@ -45,7 +56,7 @@ class Ingest:
             frames.create()
             inventory = inventory_of(context.root, source)
             days = [p.day for p in partitions if p.source == source and p.day is not None]
-            files = [file for day in days for file in inventory.day(day)]
+            files = [file for day in days for file in unexplained(frames, inventory.day(day), day)]
             register_layers(frames, _archive(context), files)
 
     def run(self, partition: Partition, context: Context) -> Outcome:
@@ -80,6 +91,16 @@ class Ingest:
                 rows[file.path] = replace(row, size=file.size, version=file.version)
         if rows != record.files:
             write_record(context.root, partition.source, day.day, record.output, rows.values())
+
+
+def unexplained(frames: FrameStore, files: list[RawFile], day: date) -> list[RawFile]:
+    """Files of which it is not recorded that a registered layer explains them: where a new one may show."""
+    reuse = Reuse(frames, frames.axis.day_start(day), reading_digest(frames))
+    rows = {file.path: reuse.unchanged(file) for file in files}
+    explained = {
+        path for path, row in rows.items() if row is not None and row.sight and row.sight.layer != UNKNOWN_LAYER
+    }
+    return [file for file in files if file.path not in explained]
 
 
 def _archive(context: Context) -> Objects:

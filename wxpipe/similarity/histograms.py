@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -144,6 +144,20 @@ def passing_request(root: Root, partition: Partition) -> dict[str, int]:
         return {}
     entry = root.ledger.get("ingest", partition.key)
     return {"request": entry.request} if entry is not None and entry.request else {}
+
+
+def passed_pictures(root: Root) -> Iterator[str]:
+    """Picture shards that a root which keeps none has still, though they are counted: its run was killed too soon.
+
+    They are of no use; `wxpipe gc` removes them.
+    """
+    if root.settings.keep_pictures:
+        return
+    for key, entry in sorted(root.ledger.entries("histograms").items()):
+        source, _, day = key.rpartition("/")
+        if entry.state == "done":
+            keys = frame_store(root, source).picture_keys(date.fromisoformat(day))
+            yield from (key for key in keys if root.objects.exists(key))
 
 
 def read_or_count(root: Root, source: Source, spec: GridSpec, slots: npt.NDArray[np.int64]) -> CountArray:
