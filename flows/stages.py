@@ -52,7 +52,7 @@ def run_parcel(
             logger.info("%s %s: %s", event.stage, event.partition.key, event.what)
 
     with listening(log), open_workers(address) as workers:
-        results = run_stage(stage, job.context(), check_range(job), workers, leases)
+        results = run_stage(stage, job.context(), check_range(job), workers, leases, job.wait)
     if any(result.state != "done" for result in results):
         raise ParcelFailedError(stage, results)
     return results

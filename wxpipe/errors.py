@@ -46,6 +46,10 @@ class RefusedError(WxpipeError):
     """The request is understood and would do harm or contradict the root; says what to do instead."""
 
 
+class Cancelled(WxpipeError):  # noqa: N818 - a policy, not a failure of the program
+    """A person asked the run to stop: nothing more begins, and what was done is recorded."""
+
+
 class UsageError(WxpipeError):
     """The request cannot be understood; exit code 2."""
 

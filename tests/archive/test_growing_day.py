@@ -23,10 +23,10 @@ DAYS = ("2020-05-01", "2020-05-02")
 
 
 def records(trial: Trial) -> dict[str, FileRecord]:
-    """What both days say of their files, but for what depends on who was read first of two with the same bytes."""
+    """What both days say of their files, but for when one was touched, and which was read of two of the same bytes."""
     root = trial.opened()
     files = [row for day in DAYS for row in read_record(root, trial.source.id, date.fromisoformat(day)).files.values()]
-    return {f"{row.path} {row.became}": replace(row, fault=None, sight=None) for row in files}
+    return {f"{row.path} {row.became}": replace(row, version="", fault=None, sight=None) for row in files}
 
 
 # --- any order of arrival --------------------------------------------------------------------------------------------

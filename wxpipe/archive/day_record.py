@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from wxpipe.archive.inventory import RawFile
 from wxpipe.archive.quality import Doubt
+from wxpipe.store.checked_rows import get_checked_rows, put_checked_rows
 from wxpipe.store.root import Root
-from wxpipe.store.tables import get_checked_rows, put_checked_rows
 
 Became = Literal["stored", "carried over", "quarantined", "duplicate", "unread", "compared"]
 """``compared``: of the day before, only looked at; ``unread``: it vanished, or could not be read now."""

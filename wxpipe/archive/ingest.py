@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 from datetime import date
 
-from wxpipe.archive.day_record import read_record, write_record
 from wxpipe.archive.ingest_day import (
     CONTRACT,
     Day,
@@ -17,7 +15,7 @@ from wxpipe.archive.ingest_day import (
     reading_digest,
     satellite_digest,
 )
-from wxpipe.archive.inventory import RawFile, inventory_of, rows_digest
+from wxpipe.archive.inventory import RawFile, inventory_of
 from wxpipe.archive.layers import register_layers
 from wxpipe.archive.reuse import Reuse
 from wxpipe.errors import RefusedError
@@ -39,13 +37,16 @@ class Ingest:
                 yield Partition(source.id, day)
 
     def fingerprint(self, partition: Partition, context: Context) -> str:
-        day = Day.of(partition, context)
+        assert partition.day is not None
+        inventory = inventory_of(context.root, partition.source)
+        files, before = inventory.digests(partition.day)
+        expected = inventory.expected(partition.day)
         return fingerprint_of(
             contract=CONTRACT,
             satellite=satellite_digest(context.root, partition.source),
-            files=rows_digest(day.files),
-            before=rows_digest(day.before),
-            expected=(day.expected.start, day.expected.stop),
+            files=files,
+            before=before,
+            expected=(expected.start, expected.stop),
             **counted_layouts(context.root),
         )
 
@@ -73,24 +74,10 @@ class Ingest:
         if entry is None or not entry.inputs or entry.counts.get("files") != len(day.files):
             return None
         frames = frame_store(context.root, partition.source)
-        content = contents(day, archive, frames)
-        if digest_of(day, content, frames) != entry.inputs:
+        if digest_of(day, contents(day, archive, frames), frames) != entry.inputs:
             return None
-        self._note_versions(partition, day, content, context)
         records = context.root.quarantine.get(self.name, partition.source, day.day)
         return Outcome(entry.counts, entry.output, entry.inputs, tuple(records))
-
-    @staticmethod
-    def _note_versions(partition: Partition, day: Day, content: Mapping[str, str], context: Context) -> None:
-        """Records the versions of touched files whose content is as recorded: they need not be read next time."""
-        record = read_record(context.root, partition.source, day.day)
-        rows = dict(record.files)
-        for file in [*day.files, *day.before]:
-            row = rows.get(file.path)
-            if row is not None and row.content and content.get(file.path) == row.content:
-                rows[file.path] = replace(row, size=file.size, version=file.version)
-        if rows != record.files:
-            write_record(context.root, partition.source, day.day, record.output, rows.values())
 
 
 def unexplained(frames: FrameStore, files: list[RawFile], day: date) -> list[RawFile]:

@@ -52,10 +52,8 @@ class Day:
     def of(cls, partition: Partition, context: Context) -> Day:
         assert partition.day is not None
         inventory = inventory_of(context.root, partition.source)
-        slots = inventory.axis.day_slots(partition.day)
-        first, last = inventory.span() or (slots.stop, slots.stop)
-        expected = range(max(slots.start, first), min(slots.stop, last + 1))
-        return cls(partition.day, inventory.day(partition.day), inventory.before(partition.day), expected)
+        day = partition.day
+        return cls(day, inventory.day(day), inventory.before(day), inventory.expected(day))
 
 
 @dataclass

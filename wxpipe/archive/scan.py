@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 from wxpipe.archive.ingest_day import GONE, UNREADABLE
-from wxpipe.archive.inventory import UNPARSED, inventory_of, scan_archive
+from wxpipe.archive.listing import scan_archive
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import load_satellites, shipped_satellites
 from wxpipe.satellites.names import NameReader
@@ -15,7 +15,6 @@ from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.objects import Objects, open_objects
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
-from wxpipe.store.tables import get_table
 
 PUT_ASIDE = ("scan", "archive", date.min)
 """Under which stage, source and day the quarantine holds files whose names give none."""
@@ -53,9 +52,9 @@ class Scan:
                 "unconfigured": counts.unconfigured,
                 "unlistable": counts.unlistable,
                 "vanished": counts.vanished,
-                "recorded": sum(inventory_of(root, source.id).count()["files"] for source in root.sources),
+                "recorded": counts.recorded,
             },
-            inventory_digest(root),
+            counts.digest,
         )
 
 
@@ -103,17 +102,3 @@ def _readable(archive: Objects, path: str) -> bool:
     except (NotFoundError, OSError):
         return False
     return True
-
-
-def inventory_digest(root: Root) -> str:
-    """Digest of the whole inventory, without sizes of Parquet pages or times of writing."""
-    months = {
-        f"{source.id}/{month}": inventory_of(root, source.id).month_digest(month)
-        for source in root.sources
-        for month in inventory_of(root, source.id).months()
-    }
-    try:
-        unparsed = fingerprint_of(rows=get_table(root.objects, UNPARSED).to_pylist())
-    except NotFoundError:
-        unparsed = ""
-    return fingerprint_of(months=months, unparsed=unparsed)

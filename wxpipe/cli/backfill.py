@@ -56,14 +56,21 @@ def command(
 
     Plans first; Prefect and Dask start only if there is work. Done work is never done again.
     """
-    from wxpipe.cli.show import console, show_notes, show_plan, show_report
-    from wxpipe.pipeline.backfill import Job, finish, plan
+    from wxpipe.pipeline.backfill import Job
     from wxpipe.pipeline.plan import Range
 
     wanted = Range(tuple(satellite or ()), parse_day(first, "--from"), parse_day(last, "--to"), tuple(stage or ()))
     options = {"train_epochs": epochs} if epochs else {}
     job = Job(root, archive, satellites, wanted, options, _settings(histograms, clips, keep_pictures))
     list_archive(job)
+    run_due(job, scheduler, workers, direct)
+
+
+def run_due(job: Job, scheduler: str, workers: int, direct: bool) -> None:
+    """Does what is due of a job, and reports; ends the command with the exit code of what it came to."""
+    from wxpipe.cli.show import console, show_notes, show_plan, show_report
+    from wxpipe.pipeline.backfill import finish, plan
+
     due = plan(job)
     if due.work:
         show_plan(due)
@@ -72,7 +79,7 @@ def command(
         console.print(f"nothing to do: all {len(due.steps)} partitions are done")
         show_notes(job)
         report = finish(job, [])
-    show_report(report, root)
+    show_report(report, job.root)
     raise typer.Exit(report.exit_code)
 
 

@@ -44,7 +44,7 @@ class Embed:
 
     name = "embed"
     trigger = "by day"
-    needs = ("clips", "train")
+    needs = ("ingest", "clips", "train")
 
     def partitions(self, context: Context) -> Iterable[Partition]:
         return done_partitions(context, "ingest")

@@ -40,10 +40,15 @@ class StageStarted:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Another run holds what this one needs next."""
+    """Another run holds what this one needs next.
+
+    Attributes:
+        left: it is not waited for; what is due of it is left to the other run.
+    """
 
     lease: str
     holder: str
+    left: bool = False
 
 
 @dataclass(frozen=True)

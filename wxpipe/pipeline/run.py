@@ -8,44 +8,69 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from wxpipe.config import RunSettings
-from wxpipe.errors import LeaseLostError, Retry, WxpipeError
+from wxpipe.errors import Cancelled, LeaseLostError, Retry, WxpipeError
 from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, tell
 from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of, request_of
+from wxpipe.pipeline.runs import check_cancelled
 from wxpipe.pipeline.stages import get_stage
 from wxpipe.store.leases import Heartbeat, Lease
 from wxpipe.store.ledger import Entry
 from wxpipe.store.meter import Meter, metering
 from wxpipe.store.root import Root
-from wxpipe.store.stage import Context, Outcome, Partition, ignore_progress, say_nothing
+from wxpipe.store.stage import Context, Outcome, Partition, Stage, ignore_progress, noting_parts, say_nothing
 from wxpipe.store.writepoints import write_point
 
 Task = tuple[str, Partition, Context]
 """A stage's name, what it is to do, and where: what travels to a worker."""
 
 
+@dataclass(frozen=True)
+class Clock:
+    """When something began, in seconds of the wall and of this process."""
+
+    wall: float
+    processor: float
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a result is made of: its fingerprint, and the parts of that."""
+
+    fingerprint: str
+    parts: Mapping[str, str]
+
+
 def execute(stage_name: str, partition: Partition, context: Context) -> Result:
     """Does one partition, here: run, look at the lease, write quarantine and ledger.
 
     A policy exception or a bug is returned as a failed result and recorded; it never escapes to kill a batch.
+
+    Raises:
+        Cancelled: the run was asked to stop while a stage told how it goes; its partition stays open.
     """
-    started, begun = time.monotonic(), False
+    started, begun = Clock(time.monotonic(), time.process_time()), False
     try:
         stage = get_stage(stage_name)
-        fingerprint = stage.fingerprint(partition, context)
+        with noting_parts() as noted:
+            fingerprint = stage.fingerprint(partition, context)
+        made_of = Made(fingerprint, noted.get(fingerprint, {}))
         context.check_lease()
         begun = True
         with metering() as meter:
             ready = _reopened(stage_name, partition, context)
             outcome = _with_retries(lambda: stage.run(partition, ready))
         context.check_lease()
-        return _record_done(stage_name, partition, context, fingerprint, outcome, started, meter)
+        return _record_done(stage_name, partition, context, made_of, outcome, started, meter)
+    except Cancelled:
+        raise
     except LeaseLostError as error:
         return Result(stage_name, partition, "lost", {}, error=str(error), torn=begun)
     except Exception as error:
@@ -72,18 +97,20 @@ def _record_done(
     stage_name: str,
     partition: Partition,
     context: Context,
-    fingerprint: str,
+    made_of: Made,
     outcome: Outcome,
-    started: float,
+    started: Clock,
     meter: Meter,
 ) -> Result:
     root, counts = context.root, dict(outcome.counts)
     if partition.day is not None:
         root.quarantine.replace(stage_name, partition.source, partition.day, outcome.records)
     entry = Entry(
-        stage_name, partition.key, "done", fingerprint, outcome.output, outcome.inputs, counts,
+        stage_name, partition.key, "done", made_of.fingerprint, outcome.output, outcome.inputs, counts,
         epoch=_epoch(context), finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        seconds=round(time.monotonic() - started, 3), request=context.request, **asdict(meter),
+        seconds=round(time.monotonic() - started.wall, 3),
+        processor=round(time.process_time() - started.processor, 3), request=context.request,
+        parts=made_of.parts, **asdict(meter),
     )  # fmt: skip
     root.ledger.put(entry)
     with suppress(OSError, WxpipeError):  # what is left of them does no harm
@@ -112,12 +139,11 @@ def record_failure(stage_name: str, partition: Partition, context: Context, mess
 
 def _with_retries(work: Callable[[], Any]) -> Any:
     """Does the work again where it asks for it, a little later each time."""
-    retries = RunSettings().retries
-    for attempt in range(retries + 1):
+    for attempt in count():
         try:
             return work()
         except Retry:
-            if attempt == retries:
+            if attempt == RunSettings().retries:  # asked for here alone: settings cost more than an empty partition
                 raise
             time.sleep(2.0**attempt)
     raise AssertionError("unreachable")
@@ -140,7 +166,12 @@ class Workers:
 
 
 def run_stage(
-    stage_name: str, context: Context, wanted: Range, workers: Workers, leases: Sequence[str] | None = None
+    stage_name: str,
+    context: Context,
+    wanted: Range,
+    workers: Workers,
+    leases: Sequence[str] | None = None,
+    wait: bool = True,
 ) -> list[Result]:
     """Does everything of one stage that is due in a range, one lease after another.
 
@@ -150,24 +181,31 @@ def run_stage(
 
     Args:
         leases: only these leases (see `plan.by_lease`); all by default.
+        wait: for what another run holds; else that is left to the other run, and listeners are told so.
+
+    Raises:
+        Cancelled: the run was asked to stop.
     """
-    due = due_by_lease(stage_name, context, wanted)
-    keys = [key for key in due if leases is None or key in leases]
-    tell(StageStarted(stage_name, sum(len(due[key]) for key in keys)))
+    due = due_by_lease(stage_name, context, wanted, leases)
+    tell(StageStarted(stage_name, sum(map(len, due.values()))))
     results: list[Result] = []
     put_off: dict[str, list[Partition]] = {}
-    for key in keys:
+    for key in due:
+        check_cancelled()
         lease = context.root.leases.try_acquire(stage_lease(stage_name, key))
         if lease is None:
             put_off[key] = []
             continue
         found = _run_leased(stage_name, context, due[key], workers, lease)
         results += [result for result in found if result.state != "lost"]
-        if any(result.trace for result in results):
+        if any(result.trace for result in found):
             return results
         if any(result.state == "lost" for result in found):
             put_off[key] = [result.partition for result in found if result.torn]
     for key, torn in put_off.items():
+        if not wait and not torn:
+            tell(Waiting(stage_lease(stage_name, key), "another run", left=True))
+            continue
         results += _run_after_others(stage_name, context, due[key], workers, stage_lease(stage_name, key), torn)
         if any(result.trace for result in results):
             break
@@ -183,7 +221,7 @@ def _run_after_others(
         torn: what this run was writing when it lost the lease. It may have written over the newer result of whoever
             took the lease, so it is opened again and made of what is there now.
     """
-    lease = context.root.leases.acquire(name, lambda holder: tell(Waiting(name, holder)))
+    lease = context.root.leases.acquire(name, lambda holder: tell(Waiting(name, holder)), check_cancelled)
     context.root.memo.clear()  # the other run may have listed the archive anew
     leased = replace(context, lease=lease)
     for partition in torn:
@@ -191,15 +229,37 @@ def _run_after_others(
     return _run_leased(stage_name, context, steps, workers, lease)
 
 
-def due_by_lease(stage_name: str, context: Context, wanted: Range) -> dict[str, list[Step]]:
-    """What is due of a stage now, by the lease that covers it."""
+def due_by_lease(
+    stage_name: str, context: Context, wanted: Range, leases: Sequence[str] | None = None
+) -> dict[str, list[Step]]:
+    """What is due of a stage now, by the lease that covers it.
+
+    Args:
+        leases: only these; of the ledger, only what they need is read then.
+    """
     stage, ledger = get_stage(stage_name), context.root.ledger
+    kept = None if leases is None else frozenset(leases)
     context.root.requests.forget()
-    ledger.preload(stage_name, *stage.needs)
+    ledger.preload(stage_name, *stage.needs, only=None if kept is None else near(kept))
     try:
-        return by_lease(step for step in plan_stage(stage, context, wanted) if step.reason != "done")
+        due = by_lease(step for step in plan_stage(stage, context, wanted) if step.reason != "done")
     finally:
         ledger.forget()
+    return {key: steps for key, steps in due.items() if kept is None or key in kept}
+
+
+def near(leases: frozenset[str]) -> Callable[[str], bool]:
+    """Tells of a partition's key whether it is of one of these leases, of the day after, or no day's at all."""
+    if not any("/" in lease for lease in leases):
+        return lambda _: True  # a named thing may be made of everything
+
+    def is_near(key: str) -> bool:
+        source, _, day = key.rpartition("/")
+        if not source or f"{source}/{day[:7]}" in leases:
+            return True
+        return day.endswith("-01") and f"{source}/{date.fromisoformat(day) - timedelta(days=1):%Y-%m}" in leases
+
+    return is_near
 
 
 def stage_lease(stage_name: str, key: str) -> str:
@@ -212,9 +272,7 @@ def _run_leased(stage_name: str, context: Context, steps: list[Step], workers: W
     stage, root = get_stage(stage_name), context.root
     with Heartbeat(root.leases, lease, RunSettings().lease_seconds / 5):
         leased = replace(context, lease=lease, mapper=workers.map)
-        root.ledger.preload(stage_name, *stage.needs)
-        still = [step.partition for step in steps if _still_due(step, context)]
-        root.ledger.forget()
+        still = _still_due(stage, steps, context)
         if not still:
             return []
         stage.prepare(still, leased)
@@ -225,12 +283,26 @@ def _run_leased(stage_name: str, context: Context, steps: list[Step], workers: W
                 results.append(result)
                 if result.trace:
                     break
+                check_cancelled()
         return results
 
 
-def _still_due(step: Step, context: Context) -> bool:
-    entry = context.root.ledger.get(step.stage, step.partition.key)
-    return reason_of(get_stage(step.stage), step.partition, context, entry) != "done"
+def _still_due(stage: Stage, steps: list[Step], context: Context) -> list[Partition]:
+    """Which of some steps are due by what the ledger says now: read are their entries and what they are made of."""
+    ledger, names = context.root.ledger, (stage.name, *stage.needs)
+    days = {(p.source, p.day + timedelta(days=n)) for p in (step.partition for step in steps) if p.day for n in (0, 1)}
+    if days:
+        ledger.fetch(names, sorted(f"{source}/{day}" for source, day in days))
+    else:
+        ledger.preload(*names)
+    try:
+        return [
+            step.partition
+            for step in steps
+            if reason_of(stage, step.partition, context, ledger.get(stage.name, step.partition.key)) != "done"
+        ]
+    finally:
+        ledger.forget()
 
 
 def _do(
@@ -246,7 +318,11 @@ def _do(
 
 
 def _telling(stage_name: str, partition: Partition, context: Context) -> Context:
-    return replace(context, say=lambda what: tell(Note(stage_name, partition, what)))
+    def say(what: object) -> None:
+        check_cancelled()
+        tell(Note(stage_name, partition, what))
+
+    return replace(context, say=say)
 
 
 @contextmanager

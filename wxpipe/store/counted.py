@@ -11,8 +11,8 @@ from datetime import date
 
 import pyarrow as pa
 
+from wxpipe.store.checked_rows import get_checked_rows, put_checked_rows
 from wxpipe.store.root import Root
-from wxpipe.store.tables import get_checked_rows, put_checked_rows
 
 Cell = tuple[int, int]
 """A slot of the axis and the number of a channel."""

@@ -261,7 +261,7 @@ class FrameStore:
             raise RefusedError(
                 f"{self.source.id} {channel} {day}: {len(gone)} pictures are to be counted ({', '.join(gone[:3])}"
                 f"{', ...' if len(gone) > 3 else ''}), and this root keeps none; read them from the archive again: "
-                f"`wxpipe reprocess --stage ingest --stage histograms` for this day, with the files there"
+                f"`wxpipe reprocess --stage ingest --stage histograms --reason ...` for this day, with the files there"
             )
         yield from self._pictures(wanted, channel)
 

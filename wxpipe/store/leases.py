@@ -51,8 +51,15 @@ class Leases:
             return None
         return self._take(key, latest + 1)
 
-    def acquire(self, key: str, waiting: Callable[[str], None] | None = None) -> Lease:
-        """Waits until the lease is free, done, or its heartbeat has stood still for too long."""
+    def acquire(
+        self, key: str, waiting: Callable[[str], None] | None = None, look: Callable[[], None] | None = None
+    ) -> Lease:
+        """Waits until the lease is free, done, or its heartbeat has stood still for too long.
+
+        Args:
+            waiting: is told who holds it.
+            look: is called again and again while it is waited for, and ends the waiting by raising.
+        """
         seen: tuple[int, bytes] | None = None
         since = time.monotonic()
         while True:
@@ -69,6 +76,8 @@ class Leases:
                 taken = self._take(key, latest + 1)
                 if taken is not None:
                     return taken
+            if look is not None:
+                look()
             time.sleep(POLL_SECONDS)
 
     def check(self, lease: Lease) -> None:

@@ -25,6 +25,7 @@ from wxpipe.store.writepoints import write_point
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
+BLOCK = 1 << 20
 PARTIAL = ".partial"
 """Ending of a file that is being written; a killed writer leaves it behind, and no reader looks at it."""
 
@@ -51,6 +52,17 @@ class Objects(ABC):
         """
         count_read()
         return self._get(key)
+
+    def holds(self, key: str, data: bytes) -> bool:
+        """Whether an object is there and is exactly these bytes."""
+        count_read()
+        try:
+            return self._holds(key, data)
+        except NotFoundError:
+            return False
+
+    def _holds(self, key: str, data: bytes) -> bool:
+        return self._get(key) == data
 
     @abstractmethod
     def _get(self, key: str) -> bytes: ...
@@ -93,6 +105,14 @@ class Objects(ABC):
         write_point(f"after put-if-absent {key}")
         return done
 
+    def note(self, key: str, data: bytes) -> None:
+        """Writes an object that says how things go now. No write point: a run comes to the same with it or without."""
+        self._put(key, data)
+
+    @abstractmethod
+    def settle(self, prefix: str) -> None:
+        """Makes durable what a library of others wrote below a folder: on return a power cut takes none of it."""
+
     @abstractmethod
     def exists(self, key: str) -> bool: ...
 
@@ -113,18 +133,37 @@ class LocalObjects(Objects):
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFoundError(f"{self.url}/{key}: no such object") from error
 
+    def _holds(self, key: str, data: bytes) -> bool:
+        """Looks at a block at a time: another shard's memory would be half of what a comparison costs."""
+        at = 0
+        try:
+            with open(self.path(key), "rb", buffering=0) as file:
+                while block := file.read(BLOCK):
+                    if not data.startswith(block, at):
+                        return False
+                    at += len(block)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return False
+        return at == len(data)
+
     def exists(self, key: str) -> bool:
         return self.path(key).is_file()
+
+    def note(self, key: str, data: bytes) -> None:
+        self._move(self._write_partial(key, data), key)
 
     def _put(self, key: str, data: bytes) -> None:
         partial = self._write_partial(key, data)
         write_point(f"before rename {key}")
+        self._move(partial, key)
+
+    def _move(self, partial: Path, key: str) -> None:
         try:
             os.replace(partial, self.path(key))
         except OSError:
             partial.unlink()
             raise
-        _sync_folder(partial.parent)
+        _sync(partial.parent)
 
     def _put_if_absent(self, key: str, data: bytes) -> bool:
         if self.path(key).exists():
@@ -136,7 +175,7 @@ class LocalObjects(Objects):
             return False
         finally:
             partial.unlink()
-        _sync_folder(partial.parent)
+        _sync(partial.parent)
         return True
 
     def _write_partial(self, key: str, data: bytes) -> Path:
@@ -196,7 +235,21 @@ class LocalObjects(Objects):
         return sorted(name for name in found if not name.endswith(PARTIAL))
 
     def delete(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+        path = self.path(key)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return
+        _sync(path.parent)
+
+    def settle(self, prefix: str) -> None:
+        for folder, _, files in os.walk(self.folder / prefix):
+            for name in files:
+                with contextlib.suppress(FileNotFoundError):
+                    _sync(Path(folder, name))
+            _sync(Path(folder))
+        if (self.folder / prefix).is_dir():
+            _sync((self.folder / prefix).parent)
 
 
 class RemoteObjects(Objects):
@@ -247,6 +300,9 @@ class RemoteObjects(Objects):
     def delete(self, key: str) -> None:
         with contextlib.suppress(NotFoundError), self._steering("delete", key):
             self._store.delete(key)
+
+    def settle(self, prefix: str) -> None:
+        """An object store has what it acknowledged."""
 
     @contextlib.contextmanager
     def _steering(self, action: str, key: str) -> Iterator[None]:
@@ -305,11 +361,11 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
+    _sync(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

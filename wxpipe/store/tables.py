@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wxpipe.errors import NotFoundError
+from wxpipe.errors import WxpipeError
 from wxpipe.store.objects import Objects
-
-DIGEST = "digest"
 
 
 def table_bytes(table: pa.Table) -> bytes:
@@ -35,33 +34,50 @@ def get_table(objects: Objects, key: str) -> pa.Table:
     return pq.read_table(pa.BufferReader(objects.get(key)))
 
 
-def put_checked_rows(objects: Objects, key: str, rows: list[dict[str, Any]], schema: pa.Schema, **facts: str) -> None:
-    """Rows and a few facts about them as a Parquet object that knows its own digest."""
-    table = pa.Table.from_pylist(rows, schema)
-    digest = _rows_digest(table.to_pylist(), facts)
-    put_table(objects, key, table.replace_schema_metadata({**facts, DIGEST: digest}))
+class RowDigests:
+    """Digests of runs of a table's rows: of their values, a column at a time, whatever pages and chunks there are.
 
+    No row becomes an object of Python: millions are named in seconds. Columns are texts, truths and numbers, without
+    nulls.
 
-def get_checked_rows(
-    objects: Objects, key: str, schema: pa.Schema
-) -> tuple[list[dict[str, Any]], Mapping[str, str]] | None:
-    """Rows and facts as they were put; None where there are none, or they are not what was put any more.
-
-    Parquet pages carry no checksum, and what is read here spares work that would notice.
+    Raises:
+        WxpipeError: a column of another type, or with nulls.
     """
-    try:
-        table = get_table(objects, key)
-    except NotFoundError:
-        return None
-    except (pa.ArrowException, OSError, ValueError):  # damaged: it is as good as none
-        return None
-    metadata = dict(table.schema.metadata or {})
-    digest = metadata.pop(DIGEST.encode(), b"")
-    facts = {name.decode(): value.decode() for name, value in metadata.items()}
-    rows: list[dict[str, Any]] = table.to_pylist()
-    same = table.schema.equals(schema) and _rows_digest(rows, facts).encode() == digest
-    return (rows, facts) if same else None
+
+    def __init__(self, table: pa.Table) -> None:
+        self._rows = len(table)
+        self._columns = [_column(name, table[name]) for name in table.column_names]
+
+    def of(self, low: int = 0, high: int | None = None) -> str:
+        """Digest of the rows [low, high); of all from ``low`` on by default."""
+        high = self._rows if high is None else high
+        digest = hashlib.sha256(f"{high - low}\n".encode())
+        if high > low:
+            for values, data in self._columns:
+                if data is None:
+                    digest.update(np.ascontiguousarray(values[low:high]).data)
+                else:
+                    ends = values[low : high + 1]
+                    digest.update((ends[1:] - ends[0]).data)
+                    digest.update(data[ends[0] : ends[-1]].data)
+        return digest.hexdigest()[:32]
 
 
-def _rows_digest(rows: list[dict[str, Any]], facts: Mapping[str, str]) -> str:
-    return hashlib.sha256(repr((rows, sorted(facts.items()))).encode("utf-8", "surrogatepass")).hexdigest()
+def _column(name: str, column: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8] | None]:
+    """A column as its values, or as the offsets (row + 1) and the bytes of its texts."""
+    if column.null_count:
+        raise WxpipeError(f"column {name!r} has {column.null_count} nulls, and should have none")
+    array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    if pa.types.is_string(array.type):
+        if not len(array):
+            return np.zeros(1, "<i4"), np.zeros(0, np.uint8)
+        _, offsets, data = array.buffers()
+        ends = np.frombuffer(offsets, "<i4")[array.offset : array.offset + len(array) + 1]
+        return ends, np.frombuffer(data if data is not None else b"", np.uint8)
+    if pa.types.is_boolean(array.type):
+        return array.to_numpy(zero_copy_only=False).astype(np.uint8), None
+    if pa.types.is_timestamp(array.type):
+        return array.view(pa.int64()).to_numpy(), None
+    if pa.types.is_integer(array.type):
+        return array.to_numpy(), None
+    raise WxpipeError(f"column {name!r} is of {array.type}, and no digest is known for that")

@@ -21,7 +21,7 @@ from wxpipe.vectors.records import (
     put_release,
     release_numbers,
 )
-from wxpipe.vectors.tables import SPECS, SourceDay, Unit, empty_day, open_table, read_day, vectors_key
+from wxpipe.vectors.tables import FOLDER, SPECS, SourceDay, Unit, empty_day, open_table, read_day, vectors_key
 from wxpipe.vectors.writes import Changes, Contents, DayRows, Tables, apply, set_tag, tables_at
 
 
@@ -117,6 +117,7 @@ def publish(root: Root, release: ReleaseRecord, lease: Lease | None) -> None:
     for part in release.parts:
         for there in part.tables.values():
             set_tag(open_table(root, there.table), release.number, there.version)
+    root.objects.settle(FOLDER)
     put_release(root, release)
 
 
