@@ -80,3 +80,13 @@ class RunSettings(BaseSettings):
     clip_cache_bytes: int = Field(
         default=1 << 30, ge=0, description="Memory for clips' pictures in training; more of them go to a scratch file."
     )
+    log: str = Field(
+        default="", description="Where what runs is logged, a line of JSON each: a file, or - for standard error."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What is logged at the least; debug has the beginning of each partition, too."
+    )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Where Prometheus finds the metrics of a run while it lasts; 0: nowhere."
+    )
+    metrics_address: str = Field(default="0.0.0.0", description="The address of that port.")

@@ -38,6 +38,14 @@ class Retry(WxpipeError):  # noqa: N818 - a policy, not a failure of the program
     """The work failed for a reason of the moment (storage, network); the same work may succeed later."""
 
 
+class DamagedError(WxpipeError):
+    """What is stored is not what was written, or is gone; it can be made again from what it was made of."""
+
+
+class StoreError(WxpipeError):
+    """The root cannot be written: full, read-only, not permitted. Nothing is half-written, and the stage stops."""
+
+
 class LeaseLostError(WxpipeError):
     """Another run took this partition over; whoever holds the old lease must not write."""
 

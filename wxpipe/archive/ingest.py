@@ -18,7 +18,8 @@ from wxpipe.archive.ingest_day import (
 from wxpipe.archive.inventory import RawFile, inventory_of
 from wxpipe.archive.layers import register_layers
 from wxpipe.archive.reuse import Reuse
-from wxpipe.errors import RefusedError
+from wxpipe.archive.stored_day import read_back_day
+from wxpipe.errors import DamagedError, RefusedError
 from wxpipe.store.frames import UNKNOWN_LAYER, FrameStore, frame_store
 from wxpipe.store.objects import Objects, open_objects
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
@@ -68,6 +69,10 @@ class Ingest:
             return known
         return DayIngest(day, frame_store(context.root, partition.source), archive, context.anew).run()
 
+    def read_back(self, partition: Partition, context: Context) -> str:
+        assert partition.day is not None
+        return read_back_day(frame_store(context.root, partition.source), partition.day)
+
     def _unchanged(self, partition: Partition, day: Day, archive: Objects, context: Context) -> Outcome | None:
         """The recorded outcome, where files were touched and their content is what it was: one hash, no decoding."""
         entry = context.previous
@@ -76,7 +81,10 @@ class Ingest:
         frames = frame_store(context.root, partition.source)
         if digest_of(day, contents(day, archive, frames), frames) != entry.inputs:
             return None
-        records = context.root.quarantine.get(self.name, partition.source, day.day)
+        try:
+            records = context.root.quarantine.get(self.name, partition.source, day.day)
+        except DamagedError:
+            return None
         return Outcome(entry.counts, entry.output, entry.inputs, tuple(records))
 
 

@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +18,9 @@ from wxpipe.archive.inventory import RawFile, inventory_of
 from wxpipe.archive.picture import PictureReader
 from wxpipe.archive.quality import Doubt
 from wxpipe.archive.reuse import EncodedPicture, Reuse
-from wxpipe.errors import NotFoundError, Quarantine
-from wxpipe.store.frames import DayFrames, FrameStore, Status, content_digest
+from wxpipe.archive.stored_day import SMALL, day_digest, stored
+from wxpipe.errors import DamagedError, NotFoundError, Quarantine
+from wxpipe.store.frames import DayFrames, FrameStore, Status
 from wxpipe.store.objects import Objects
 from wxpipe.store.quarantine import Record
 from wxpipe.store.root import FREE_FIELDS, Root
@@ -36,6 +36,10 @@ CONTRACT = 1
 
 GONE, UNREADABLE = "gone", "unreadable"
 """Reasons that lie not in a file but in the moment: `scan` looks whether they hold still."""
+
+
+LOST = "lost"
+"""Reason of a picture whose file is away, and which is damaged where it was stored."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ class DayIngest:
     records: list[Record] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     content: dict[str, str] = field(default_factory=dict)
-    pixels: dict[str, bytes] = field(default_factory=dict)
+    pixels: dict[Cell, bytes] = field(default_factory=dict)
+    """Digests of what was stored, by slot of the day and channel."""
     found: dict[str, FileRecord] = field(default_factory=dict)
     """What is to be recorded of each file, by path."""
     unread: set[str] = field(default_factory=set)
@@ -250,17 +255,22 @@ class DayIngest:
         self.made.status[at] = Status.SUSPECT if picture.doubts else Status.GOOD
         self.made.layer[at], self.made.rows[at] = sight.layer, sight.rows
         self.made.time_observed[at] = observed
-        self.pixels[f"{at}"] = sight.picture + sight.reduced
+        self.pixels[at] = sight.picture + sight.reduced
 
     def _carry_over(self, slot: int, index: int, files: list[RawFile]) -> EncodedPicture | None:
         """The stored picture of files that have vanished, or cannot be read now: an absence erases nothing."""
         if not files:
             return None
-        known = self.reuse.kept(slot, index)
-        kept = known[1] if known is not None else self._stored(slot, index)
-        if kept is None:
+        try:
+            known = self.reuse.kept(slot, index)
+            kept = known[1] if known is not None else self._stored(slot, index)
+            if kept is None:
+                return None
+            small = (self.frames.slots(name, slot, slot + 1) for name in ("status", "time_observed"))
+            status, observed = (int(values[0, index]) for values in small)
+        except DamagedError as error:
+            self._note_lost(files[0], slot, index, error)
             return None
-        status, observed = (int(self.frames.slots(n, slot, slot + 1)[0, index]) for n in ("status", "time_observed"))
         self._keep(slot, index, kept, observed)
         self.made.status[slot - self.slots.start, index] = status
         self.counts["carried_over"] += 1
@@ -269,12 +279,19 @@ class DayIngest:
         self.found[row.path] = replace(row, became="carried over", sight=kept.sight)
         return kept
 
+    def _note_lost(self, file: RawFile, slot: int, index: int, error: DamagedError) -> None:
+        """The file is away and its picture is damaged: it is lost, unless the file comes back."""
+        record = Record(file.path, LOST, "the stored picture of a file that is away", str(error))
+        self.records.append(replace(record, channel=self.frames.channels[index], slot=slot))
+
     def _stored(self, slot: int, index: int) -> EncodedPicture | None:
         """A stored picture of which nothing is recorded; its doubts are not known any more."""
         channel = self.frames.channels[index]
         try:
             picture = self.frames.picture(slot, channel)
-        except NotFoundError:
+        except NotFoundError as error:
+            if stored(self.frames.slots("status", slot, slot + 1)[0, index]):
+                raise DamagedError(f"{error}, and its status says that one is") from error
             return None
         layer = int(self.frames.slots("layer", slot, slot + 1)[0, index])
         reduced = self.frames.reduced([slot], [channel])[0, 0]
@@ -290,7 +307,8 @@ class DayIngest:
                     found = self._judged(file, index, row, data)
                     self._record_pixels(file.path, found)
         if found is None and files and all(file.path in self.unread or file.vanished for file in files):
-            found = self._stored_before(slot, index)
+            with contextlib.suppress(DamagedError):  # that day's own validation finds it; here it is only looked at
+                found = self._stored_before(slot, index)
         if found is not None:
             self.compared.add(slot, index, found)
 
@@ -344,7 +362,7 @@ class DayIngest:
 
     def _outcome(self) -> Outcome:
         """Counts and digests, of the small arrays as they are read back."""
-        small = {n: self.frames.day(n, self.day.day) for n in ("status", "layer", "rows", "time_observed")}
+        small = {name: self.frames.day(name, self.day.day) for name in SMALL}
         status, required = small["status"], np.asarray(self.frames.source.satellite.required)
         usable = (status == Status.GOOD) | (status == Status.SUSPECT)
         counts: dict[str, int] = {f"pictures_{s.name.lower()}": int((status == s).sum()) for s in Status}
@@ -359,9 +377,8 @@ class DayIngest:
             "frames_good": int(usable[:, required].all(axis=1).sum()),
             "frames_missing": int((whole == Status.MISSING).any(axis=1).sum()),
         }
-        parts: dict[str, Any] = {**small, **self.pixels}
         inputs = digest_of(self.day, self.content, self.frames)
-        return Outcome(counts, content_digest(parts), inputs, tuple(self.records))
+        return Outcome(counts, day_digest(small, self.pixels), inputs, tuple(self.records))
 
 
 def _by_size(files: list[RawFile]) -> list[RawFile]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -10,7 +9,6 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from wxpipe.errors import NotFoundError, WxpipeError
 from wxpipe.store.root import Root
@@ -49,10 +47,16 @@ class RawFile:
 
 @dataclass(frozen=True)
 class Files:
-    """How much there is to read of a day: files that have not vanished, and their bytes."""
+    """How much there is of a day.
 
-    files: int
-    bytes: int
+    Attributes:
+        files, bytes: what there is to read: files that have not vanished.
+        recorded: rows of the inventory, those of vanished files too.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    recorded: int = 0
 
 
 class Month:
@@ -94,15 +98,17 @@ class Month:
         """Digest of the rows of the slots [start, stop)."""
         return self._digests.of(*self.place(start, stop))
 
-    def present(self, starts: npt.NDArray[np.int64], step: int) -> list[Files]:
-        """What there is to read of each of some ranges of slots, [start, start + step)."""
+    def by_day(self, slots_per_day: int) -> dict[int, Files]:
+        """What there is of each day that has rows, by the day's number on the slot axis."""
+        if not len(self):
+            return {}
+        days, starts = np.unique(self.slots // slots_per_day, return_index=True)
         there = ~self.table["vanished"].to_numpy()
-        files = np.concatenate([[0], np.cumsum(there)])
-        sizes = np.concatenate([[0], np.cumsum(np.where(there, self.table["size"].to_numpy(), 0))])
-        low, high = np.searchsorted(self.slots, starts), np.searchsorted(self.slots, starts + step)
-        return [
-            Files(int(n), int(size)) for n, size in zip(files[high] - files[low], sizes[high] - sizes[low], strict=True)
-        ]
+        files = np.add.reduceat(there.astype(np.int64), starts)
+        sizes = np.add.reduceat(np.where(there, self.table["size"].to_numpy(), 0), starts)
+        rows = np.diff(np.append(starts, len(self)))
+        return {int(day): Files(int(n), int(size), int(row))
+                for day, n, size, row in zip(days, files, sizes, rows, strict=True)}  # fmt: skip
 
 
 def read_table(root: Root, source: str, month: str) -> pa.Table:
@@ -138,9 +144,19 @@ class Inventory:
     def __init__(self, root: Root, source: str) -> None:
         self._root, self.source = root, source
         self.axis = root.source(source).satellite.axis
-        self._month = lru_cache(MONTHS_IN_MEMORY)(
-            lambda month: Month(read_table(root, source, month), month_key(source, month))
-        )
+        self._month = lru_cache(MONTHS_IN_MEMORY)(self._read_month)
+        self._by_day: dict[str, dict[int, Files]] = {}
+
+    def _read_month(self, month: str) -> Month:
+        found = Month(read_table(self._root, self.source, month), month_key(self.source, month))
+        self._by_day[month] = found.by_day(self.axis.slots_per_day)
+        return found
+
+    def _days_of(self, month: str) -> dict[int, Files]:
+        """What there is of a month's days: kept, though the month itself is let go of."""
+        if month not in self._by_day:
+            self._month(month)
+        return self._by_day[month]
 
     @cached_property
     def _months(self) -> list[str]:
@@ -185,10 +201,14 @@ class Inventory:
         slots = self.axis.day_slots(day)
         return self.between(slots.start, slots.stop)
 
+    def of_day(self, day: date) -> Files:
+        """How much there is of a day."""
+        number = self.axis.day_start(day) // self.axis.slots_per_day
+        return self._days_of(f"{day:%Y-%m}").get(number, Files())
+
     def count_day(self, day: date) -> int:
-        slots = self.axis.day_slots(day)
-        low, high = self._month(f"{day:%Y-%m}").place(slots.start, slots.stop)
-        return high - low
+        """Rows of a day, those of vanished files too."""
+        return self.of_day(day).recorded
 
     def before(self, day: date) -> list[RawFile]:
         """Files of the last slot of the previous day: a stale copy may reach across midnight."""
@@ -204,23 +224,11 @@ class Inventory:
     def month_digest(self, month: str) -> str:
         return self._month(month).digest()
 
-    def present(self) -> Iterator[tuple[date, Files]]:
-        """What there is to read of every day that has rows, in order."""
-        step = self.axis.slots_per_day
-        for month in self._months:
-            there = self._month(month)
-            starts = np.unique(there.slots // step).astype(np.int64) * step
-            for start, files in zip(starts.tolist(), there.present(starts, step), strict=True):
-                yield self.axis.day(start), files
-
     def count(self) -> dict[str, int]:
         """Files recorded, and how many of them have vanished."""
-        files = vanished = 0
-        for month in self._months:
-            table = self._month(month).table
-            files += len(table)
-            vanished += pc.sum(table["vanished"]).as_py() or 0
-        return {"files": files, "vanished": vanished}
+        every = [files for month in self._months for files in self._days_of(month).values()]
+        recorded = sum(files.recorded for files in every)
+        return {"files": recorded, "vanished": recorded - sum(files.files for files in every)}
 
 
 def inventory_of(root: Root, source: str) -> Inventory:

@@ -5,11 +5,12 @@ A file costs as many bytes as its row, so that eight million stand in a gigabyte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +24,7 @@ from wxpipe.store.root import Root
 from wxpipe.store.stage import fingerprint_of
 from wxpipe.store.tables import RowDigests, get_table, put_table
 
+CANNOT_BE_LISTED = "cannot be listed"
 BATCH = 512
 """Rows of a month that wait as Python's objects until they become a block of columns."""
 ORDER = [("slot", "ascending"), ("channel", "ascending"), ("path", "ascending")]
@@ -84,19 +86,13 @@ class Listing:
 
     months: dict[tuple[str, str], Columns] = field(default_factory=dict)
     unnamed: Columns = field(default_factory=lambda: Columns(UNPARSED_SCHEMA))
-    put_aside: list[Record] = field(default_factory=list)
     listed: int = 0
 
     def unlistable(self, path: str, error: OSError) -> None:
-        path, reason = _spelled(path), f"cannot be listed: {error.strerror}"
-        self.unnamed.append((path, 0, "unlistable", reason))
-        self.put_aside.append(Record(path, "cannot be listed", "a file or folder that may be", str(error.strerror)))
+        self.unnamed.append((_spelled(path), 0, "unlistable", f"{CANNOT_BE_LISTED}: {error.strerror}"))
 
     def nameless(self, info: ObjectInfo, kind: str, reason: str) -> None:
-        path = _spelled(info.key)
-        self.unnamed.append((path, info.size, kind, reason))
-        if kind == "unparsed" and reason != NO_GRAMMAR:
-            self.put_aside.append(Record(path, "impossible name", "a channel and a time that can be", reason))
+        self.unnamed.append((_spelled(info.key), info.size, kind, reason))
 
     def named(self, info: ObjectInfo, named: Named, month: str) -> None:
         key = (named.source, month)
@@ -111,6 +107,7 @@ class _Recorded:
     """What the inventory holds when the months have been gone through."""
 
     rows: int = 0
+    elsewhere: int = 0
     vanished: int = 0
     changed: int = 0
     digests: dict[str, str] = field(default_factory=dict)
@@ -123,6 +120,7 @@ def scan_archive(
     reader: NameReader,
     progress: Callable[[int], None],
     satellites: Mapping[str, Satellite],
+    within: Sequence[str] = ("",),
 ) -> ScanCounts:
     """Lists an archive into the root's inventory; months without a difference are not written again.
 
@@ -130,30 +128,39 @@ def scan_archive(
 
     A file that was listed before and is not there now is kept, as vanished: nothing is erased by an absence.
 
+    Args:
+        within: only these folders, none inside another; of all else the inventory stays what it was, and is counted
+            as it was. Everything by default.
+
     Raises:
         RefusedError: the archive lists no file at all (is it mounted?).
     """
-    listing = _list(archive, reader, progress)
-    unnamed = listing.unnamed.table().sort_by("path")
-    _refuse_empty(archive, root, listing.listed, unnamed)
+    listing = _list(archive, reader, progress, within)
+    elsewhere = _unnamed_elsewhere(root, within)
+    unnamed = pa.concat_tables([listing.unnamed.table(), elsewhere]).sort_by("path")
+    if not listing.listed and not (any(within) and archive.names()):
+        _refuse_empty(archive, root, unnamed)
     seen = {source.rsplit("-", 1)[0] for source, _ in listing.months}
     root.adopt({name: satellite for name, satellite in satellites.items() if name in seen})
     found = _Recorded()
     for source, month in sorted({*listing.months, *known_months(root)}):
         columns = listing.months.pop((source, month), None)  # let go of as soon as it is written
-        _record(root, source, month, columns.table() if columns is not None else SCHEMA.empty_table(), found)
+        listed = columns.table() if columns is not None else SCHEMA.empty_table()
+        _record(root, source, month, listed, within, found)
     _put_if_different(root, UNPARSED, unnamed)
     kinds = {row["values"]: row["counts"] for row in pc.value_counts(unnamed["kind"]).to_pylist()}
     return ScanCounts(
-        listing.listed, found.rows, found.by_source, kinds.get("unparsed", 0), kinds.get("unconfigured", 0),
-        kinds.get("unlistable", 0), found.vanished, found.changed, tuple(listing.put_aside),
-        inventory_digest(found.digests, unnamed),
+        listing.listed + found.elsewhere + _listable(elsewhere), found.rows, found.by_source,
+        kinds.get("unparsed", 0), kinds.get("unconfigured", 0), kinds.get("unlistable", 0), found.vanished,
+        found.changed, _put_aside(unnamed), inventory_digest(found.digests, unnamed),
     )  # fmt: skip
 
 
-def _list(archive: Objects, reader: NameReader, progress: Callable[[int], None]) -> Listing:
+def _list(
+    archive: Objects, reader: NameReader, progress: Callable[[int], None], within: Sequence[str] = ("",)
+) -> Listing:
     listing = Listing()
-    for info in archive.walk(on_error=listing.unlistable):
+    for info in (info for folder in within for info in archive.walk(folder, listing.unlistable)):
         listing.listed += 1
         if listing.listed % 1000 == 0:
             progress(listing.listed)
@@ -168,17 +175,20 @@ def _list(archive: Objects, reader: NameReader, progress: Callable[[int], None])
     return listing
 
 
-def _record(root: Root, source: str, month: str, listed: pa.Table, found: _Recorded) -> None:
+def _record(root: Root, source: str, month: str, listed: pa.Table, within: Sequence[str], found: _Recorded) -> None:
     """Brings one month up to what was listed of it; what was known and is not listed stays, as vanished."""
     before = read_table(root, source, month)
-    gone = _gone(before, listed)
-    table = pa.concat_tables([listed, gone]).combine_chunks().sort_by(ORDER)
+    inside = _inside(before["path"], within)
+    kept, gone = before.filter(pc.invert(inside)), _gone(before.filter(inside), listed)
+    table = pa.concat_tables([listed, gone, kept]).combine_chunks().sort_by(ORDER)
     if not table.equals(before):
         put_table(root.objects, month_key(source, month), table)
         found.changed += 1
     found.rows += len(table)
-    found.vanished += len(gone)
-    found.by_source[source] = found.by_source.get(source, 0) + len(listed)
+    there = len(kept) - (pc.sum(kept["vanished"]).as_py() or 0)
+    found.elsewhere += there
+    found.vanished += len(gone) + len(kept) - there
+    found.by_source[source] = found.by_source.get(source, 0) + len(listed) + there
     found.digests[f"{source}/{month}"] = Month(table).digest()
 
 
@@ -189,6 +199,40 @@ def _gone(before: pa.Table, listed: pa.Table) -> pa.Table:
     lost = before.filter(pc.invert(pc.is_in(before["path"], listed["path"].combine_chunks())))
     vanished = pa.array([True] * len(lost), pa.bool_())
     return lost.set_column(SCHEMA.get_field_index("vanished"), SCHEMA.field("vanished"), vanished)
+
+
+def _inside(paths: pa.ChunkedArray, folders: Sequence[str]) -> pa.ChunkedArray | pa.Array:
+    """Which paths lie in one of some folders."""
+    inside = pa.array(np.full(len(paths), "" in folders))
+    for folder in folders:
+        if folder:
+            inside = pc.or_(inside, pc.starts_with(paths, f"{folder}/"))
+    return inside
+
+
+def _unnamed_elsewhere(root: Root, within: Sequence[str]) -> pa.Table:
+    """Files of no source that are recorded and lie in none of the folders that are listed."""
+    try:
+        recorded = get_table(root.objects, UNPARSED)
+    except NotFoundError:
+        return UNPARSED_SCHEMA.empty_table()
+    return recorded.filter(pc.invert(_inside(recorded["path"], within)))
+
+
+def _put_aside(unnamed: pa.Table) -> tuple[Record, ...]:
+    """What belongs into quarantine: what could not be looked at, and names that say what cannot be."""
+    found = []
+    for row in unnamed.filter(pc.not_equal(unnamed["reason"], NO_GRAMMAR)).to_pylist():
+        if row["kind"] == "unlistable":
+            why = row["reason"].removeprefix(f"{CANNOT_BE_LISTED}: ")
+            found.append(Record(row["path"], CANNOT_BE_LISTED, "a file or folder that may be", why))
+        elif row["kind"] == "unparsed":
+            found.append(Record(row["path"], "impossible name", "a channel and a time that can be", row["reason"]))
+    return tuple(found)
+
+
+def _listable(unnamed: pa.Table) -> int:
+    return len(unnamed) - (pc.sum(pc.equal(unnamed["kind"], "unlistable")).as_py() or 0)
 
 
 def inventory_digest(months: Mapping[str, str], unnamed: pa.Table) -> str:
@@ -225,13 +269,12 @@ def known_months(root: Root) -> Iterator[tuple[str, str]]:
                 yield source, name.removesuffix(".parquet")
 
 
-def _refuse_empty(archive: Objects, root: Root, listed: int, unnamed: pa.Table) -> None:
-    if not listed:
-        holds = f", and the inventory of {root.url} holds some" if any(True for _ in known_months(root)) else ""
-        why = "".join(f"; {row['path'] or 'it'} {row['reason']}" for row in unnamed.slice(0, 3).to_pylist())
-        raise RefusedError(
-            f"archive {archive.url} lists no files{holds}{why}; is the archive mounted, and is this its path?"
-        )
+def _refuse_empty(archive: Objects, root: Root, unnamed: pa.Table) -> None:
+    holds = f", and the inventory of {root.url} holds some" if any(True for _ in known_months(root)) else ""
+    why = "".join(f"; {row['path'] or 'it'} {row['reason']}" for row in unnamed.slice(0, 3).to_pylist())
+    raise RefusedError(
+        f"archive {archive.url} lists no files{holds}{why}; is the archive mounted, and is this its path?"
+    )
 
 
 def _spelled(path: str) -> str:

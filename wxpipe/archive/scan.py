@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
 
 from wxpipe.archive.ingest_day import GONE, UNREADABLE
-from wxpipe.archive.listing import scan_archive
+from wxpipe.archive.inventory import inventory_of, read_table
+from wxpipe.archive.listing import recorded_digest, scan_archive
+from wxpipe.archive.recent import Seen, outermost, recent_folders
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import load_satellites, shipped_satellites
 from wxpipe.satellites.names import NameReader
@@ -18,6 +23,11 @@ from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
 
 PUT_ASIDE = ("scan", "archive", date.min)
 """Under which stage, source and day the quarantine holds files whose names give none."""
+
+LISTED_ALL = "listings/all.json"
+"""When the whole archive was listed last; no part of the content."""
+LIST_ALL_EVERY = timedelta(days=7)
+MONTHS_TO_LEARN_FROM = 2
 
 
 class Scan:
@@ -37,11 +47,18 @@ class Scan:
         """Nothing to prepare."""
 
     def run(self, partition: Partition, context: Context) -> Outcome:
-        """Lists everything; ``options["satellites"]`` names a site's own satellite files."""
-        root = context.root
+        """Lists the archive; ``options["satellites"]`` names a site's own satellite files.
+
+        With ``options["listing"] == "recent"`` only the folders of recent days are listed, if all of them were
+        within the last week.
+        """
+        root, began = context.root, datetime.now(UTC)
         satellites = known_satellites(root, context.options.get("satellites"))
         archive = open_objects(context.archive)
-        counts = scan_archive(archive, root, NameReader(satellites.values()), context.progress, satellites)
+        folders = folders_of_update(root, began) if context.options.get("listing") == "recent" else [""]
+        counts = scan_archive(archive, root, NameReader(satellites.values()), context.progress, satellites, folders)
+        if "" in folders:
+            root.objects.put(LISTED_ALL, json.dumps({"began": began.isoformat()}).encode())
         root.memo.clear()
         root.quarantine.replace(*PUT_ASIDE, counts.put_aside)
         reopen_days(root, archive)
@@ -56,6 +73,36 @@ class Scan:
             },
             counts.digest,
         )
+
+    def read_back(self, partition: Partition, context: Context) -> str:
+        return recorded_digest(context.root)
+
+
+def folders_of_update(root: Root, now: datetime) -> list[str]:
+    """The folders that an update lists: those of recent days; everything where that was not listed for a week."""
+    try:
+        listed = datetime.fromisoformat(json.loads(root.objects.get(LISTED_ALL))["began"])
+    except (NotFoundError, ValueError, KeyError, TypeError):
+        return [""]
+    if not timedelta(0) <= now - listed < LIST_ALL_EVERY:
+        return [""]
+    folders: set[str] = set()
+    for source in root.sources:
+        inventory = inventory_of(root, source.id)
+        months = inventory.months()[-MONTHS_TO_LEARN_FROM:]
+        seen = [one for month in months for one in _seen(read_table(root, source.id, month))]
+        span = inventory.span()
+        if seen and span is not None:
+            folders.update(recent_folders(seen, inventory.axis.day(span[1]), now.date()))
+    return outermost(folders) or [""]
+
+
+def _seen(table: pa.Table) -> list[Seen]:
+    """Each folder of a month's files, with the times of its first and last."""
+    found: dict[str, list[datetime]] = {}
+    for path, time in zip(table["path"].to_pylist(), table["time"].to_pylist(), strict=True):
+        found.setdefault(path.rpartition("/")[0], []).append(time)
+    return [Seen(folder, time) for folder, times in found.items() for time in {min(times), max(times)}]
 
 
 def known_satellites(root: Root, site: str | None) -> dict[str, Satellite]:

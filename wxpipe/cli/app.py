@@ -14,6 +14,8 @@ from wxpipe.cli import (
     embed,
     evaluate,
     extend,
+    gc,
+    metrics,
     migrate,
     pairs,
     plan,
@@ -27,6 +29,7 @@ from wxpipe.cli import (
     status,
     synth,
     train,
+    update,
     validate,
 )
 from wxpipe.errors import Cancelled, UsageError, WxpipeError
@@ -40,8 +43,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 VERBS = (
-    *(backfill, reprocess, retry, cancel, extend, scan, plan, status, validate, digest, search, similarity, sql),
-    *(train, embed, evaluate, synth, migrate),
+    *(backfill, update, reprocess, retry, cancel, extend, migrate),
+    *(scan, plan, status, metrics, validate, gc, digest),
+    *(search, similarity, sql, train, embed, evaluate, synth),
 )
 for verb in VERBS:
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)

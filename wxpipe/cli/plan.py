@@ -22,14 +22,13 @@ def command(
     """Show what is due, stage by stage, why, and what it costs. Writes nothing; a new file is seen after a scan."""
     from wxpipe.cli.show import show_notes, show_plan
     from wxpipe.cli.show_costs import show_costs, show_reasons
-    from wxpipe.pipeline.backfill import Job, check_range, plan
-    from wxpipe.pipeline.costs import make_costs
+    from wxpipe.pipeline.backfill import Job, check_range
+    from wxpipe.pipeline.costs import plan_with_costs
     from wxpipe.pipeline.plan import Range
 
     wanted = Range(tuple(satellite or ()), parse_day(first, "--from"), parse_day(last, "--to"), tuple(stage or ()))
     job = Job(root, wanted=wanted)
-    due = plan(job)
-    costs = make_costs(job.context().root, due, check_range(job), workers)
+    due, costs = plan_with_costs(job.context(), check_range(job), workers)
     if as_json:
         work = [
             {"stage": s.stage, "partition": s.partition.key, "reason": s.reason, **({"why": s.why} if s.why else {})}

@@ -9,6 +9,7 @@ from typing import Any
 from wxpipe.config import DataSettings
 from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.pipeline.events import Result
+from wxpipe.pipeline.logs import log_event
 from wxpipe.pipeline.plan import Plan, Range, make_plan
 from wxpipe.pipeline.reconcile import Difference, reconcile
 from wxpipe.pipeline.run import Workers, execute, run_stage, single_handed
@@ -96,7 +97,9 @@ def scan(job: Job, progress: Any = ignore_progress) -> Result:
     options = {**job.options, "satellites": job.site}
     with single_handed(root, "scan") as lease:
         context = Context(root, job.archive, lease, options, progress)
-        return execute("scan", Partition("", name="archive"), context)
+        result = execute("scan", Partition("", name="archive"), context)
+        log_event(result)
+        return result
 
 
 def plan(job: Job) -> Plan:
@@ -129,7 +132,7 @@ def run(job: Job, workers: Workers) -> Report:
         for name in wanted.stages:
             if name != "scan":
                 results += run_stage(name, job.context(), wanted, workers, wait=job.wait)
-            if any(result.state == "failed" and result.trace for result in results):
+            if any(result.state == "failed" and result.stops for result in results):
                 break
         return finish(job, results)
 

@@ -13,12 +13,13 @@ from datetime import date, timedelta
 
 from wxpipe.archive.inventory import Files, inventory_of
 from wxpipe.config import RunSettings
-from wxpipe.pipeline.plan import Plan, Range
+from wxpipe.pipeline.plan import Plan, Range, make_plan
 from wxpipe.pipeline.rates import UNIT, Rates, measured_rates
+from wxpipe.pipeline.stages import NAMES
 from wxpipe.satellites.catalog import Source
 from wxpipe.store.ledger import Entry
 from wxpipe.store.root import Root
-from wxpipe.store.stage import Partition
+from wxpipe.store.stage import Context, Partition
 
 ORCHESTRATION_SECONDS = 0.012
 """Of the runner, a partition: plan, lease and one future; `tests.benchmarks.orchestration` measures it."""
@@ -100,6 +101,13 @@ class Costs:
         return sum(size for kind, size in self.storage.items() if pictures or kind != "pictures")
 
 
+def plan_with_costs(context: Context, wanted: Range, workers: int = 0) -> tuple[Plan, Costs]:
+    """A plan and what it costs, with one look at the ledger."""
+    with context.root.ledger.holding(*NAMES):
+        plan = make_plan(context, wanted)
+        return plan, make_costs(context.root, plan, wanted, workers)
+
+
 def make_costs(root: Root, plan: Plan, wanted: Range, workers: int = 0) -> Costs:
     """What is due of a plan, and what will be once that is done.
 
@@ -111,11 +119,8 @@ def make_costs(root: Root, plan: Plan, wanted: Range, workers: int = 0) -> Costs
 
     count = workers or RunSettings().workers or os.cpu_count() or 1
     names = [name for name in UNIT if not wanted.stages or name in wanted.stages]
-    root.ledger.preload(*UNIT)
-    try:
+    with root.ledger.holding(*UNIT):
         return _Estimate(root, plan, wanted, names, count).costs()
-    finally:
-        root.ledger.forget()
 
 
 class _Estimate:
@@ -208,15 +213,9 @@ class _Days:
         self, root: Root, sources: Mapping[str, Source], entries: Mapping[str, Mapping[str, Entry]],
         open_days: set[tuple[str, date | None]],
     ) -> None:  # fmt: skip
-        self._entries, self._sources, self._open = entries, sources, open_days
-        self._files: dict[tuple[str, date], Files] = {}
-        self._spans: dict[str, tuple[date, date]] = {}
-        for name in sources:
-            inventory = inventory_of(root, name)
-            self._files.update({(name, day): files for day, files in inventory.present()})
-            days = inventory.days()
-            if days:
-                self._spans[name] = days[0], days[-1]
+        self._root, self._entries, self._sources, self._open = root, entries, sources, open_days
+        every = {name: inventory_of(root, name).days() for name in sources}
+        self._spans = {name: (days[0], days[-1]) for name, days in every.items() if days}
         self._shares = {name: _shares(name, source, entries) for name, source in sources.items()}
 
     def has(self, partition: Partition) -> bool:
@@ -227,7 +226,7 @@ class _Days:
     def of(self, partition: Partition) -> DayOfSource:
         assert partition.day is not None
         key = (partition.source, partition.day)
-        raw = self._files.get(key, Files(0, 0))
+        raw = inventory_of(self._root, partition.source).of_day(partition.day)
         entry = self._entries["ingest"].get(partition.key)
         pictures_share, frames_share, clips_share = self._shares[partition.source]
         if entry is not None and entry.state == "done" and key not in self._open:

@@ -87,11 +87,8 @@ def make_plan(context: Context, wanted: Range) -> Plan:
     """
     names = tuple(name for name in chosen(wanted.stages) if get_stage(name).trigger != "every run")
     context.root.requests.forget()
-    context.root.ledger.preload(*names, *(need for name in names for need in get_stage(name).needs))
-    try:
+    with context.root.ledger.holding(*names, *(need for name in names for need in get_stage(name).needs)):
         return Plan(tuple(step for name in names for step in plan_stage(get_stage(name), context, wanted)))
-    finally:
-        context.root.ledger.forget()
 
 
 def notes(context: Context) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -16,8 +17,9 @@ from itertools import count
 from typing import Any
 
 from wxpipe.config import RunSettings
-from wxpipe.errors import Cancelled, LeaseLostError, Retry, WxpipeError
+from wxpipe.errors import Cancelled, LeaseLostError, Retry, StoreError, WxpipeError
 from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, tell
+from wxpipe.pipeline.logs import log_work
 from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of, request_of
 from wxpipe.pipeline.runs import check_cancelled
 from wxpipe.pipeline.stages import get_stage
@@ -64,9 +66,13 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
         made_of = Made(fingerprint, noted.get(fingerprint, {}))
         context.check_lease()
         begun = True
+        log_work("began", stage_name, partition)
         with metering() as meter:
             ready = _reopened(stage_name, partition, context)
-            outcome = _with_retries(lambda: stage.run(partition, ready))
+            outcome = _with_retries(
+                lambda: stage.run(partition, ready),
+                lambda error: log_work("again", stage_name, partition, error),
+            )
         context.check_lease()
         return _record_done(stage_name, partition, context, made_of, outcome, started, meter)
     except Cancelled:
@@ -75,7 +81,8 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
         return Result(stage_name, partition, "lost", {}, error=str(error), torn=begun)
     except Exception as error:
         if isinstance(error, WxpipeError):
-            return record_failure(stage_name, partition, context, str(error))
+            failed = record_failure(stage_name, partition, context, str(error))
+            return replace(failed, unwritable=isinstance(error, StoreError))
         trace = traceback.format_exc()
         return record_failure(stage_name, partition, context, f"{type(error).__name__}: {error}", trace)
 
@@ -117,8 +124,11 @@ def _record_done(
         for key in outcome.obsolete:
             write_point(f"before delete {key}")
             root.objects.delete(key)
-    quarantined = sum(record.kind == "quarantined" for record in outcome.records)
-    return Result(stage_name, partition, "done", counts, quarantined)
+    reasons = Counter(record.reason for record in outcome.records if record.kind == "quarantined")
+    return Result(
+        stage_name, partition, "done", counts, reasons.total(), seconds=entry.seconds,
+        bytes_written=entry.bytes_written, reasons=reasons,
+    )  # fmt: skip
 
 
 def record_failure(stage_name: str, partition: Partition, context: Context, message: str, trace: str = "") -> Result:
@@ -137,14 +147,15 @@ def record_failure(stage_name: str, partition: Partition, context: Context, mess
     return Result(stage_name, partition, "failed", {}, error=message, trace=trace)
 
 
-def _with_retries(work: Callable[[], Any]) -> Any:
+def _with_retries(work: Callable[[], Any], tell_of: Callable[[Retry], None]) -> Any:
     """Does the work again where it asks for it, a little later each time."""
     for attempt in count():
         try:
             return work()
-        except Retry:
+        except Retry as error:
             if attempt == RunSettings().retries:  # asked for here alone: settings cost more than an empty partition
                 raise
+            tell_of(error)
             time.sleep(2.0**attempt)
     raise AssertionError("unreachable")
 
@@ -187,7 +198,8 @@ def run_stage(
         Cancelled: the run was asked to stop.
     """
     due = due_by_lease(stage_name, context, wanted, leases)
-    tell(StageStarted(stage_name, sum(map(len, due.values()))))
+    by_source = Counter(step.partition.source for steps in due.values() for step in steps)
+    tell(StageStarted(stage_name, by_source.total(), by_source))
     results: list[Result] = []
     put_off: dict[str, list[Partition]] = {}
     for key in due:
@@ -198,7 +210,7 @@ def run_stage(
             continue
         found = _run_leased(stage_name, context, due[key], workers, lease)
         results += [result for result in found if result.state != "lost"]
-        if any(result.trace for result in found):
+        if any(result.stops for result in found):
             return results
         if any(result.state == "lost" for result in found):
             put_off[key] = [result.partition for result in found if result.torn]
@@ -207,7 +219,7 @@ def run_stage(
             tell(Waiting(stage_lease(stage_name, key), "another run", left=True))
             continue
         results += _run_after_others(stage_name, context, due[key], workers, stage_lease(stage_name, key), torn)
-        if any(result.trace for result in results):
+        if any(result.stops for result in results):
             break
     return results
 
@@ -240,11 +252,8 @@ def due_by_lease(
     stage, ledger = get_stage(stage_name), context.root.ledger
     kept = None if leases is None else frozenset(leases)
     context.root.requests.forget()
-    ledger.preload(stage_name, *stage.needs, only=None if kept is None else near(kept))
-    try:
+    with ledger.holding(stage_name, *stage.needs, only=None if kept is None else near(kept)):
         due = by_lease(step for step in plan_stage(stage, context, wanted) if step.reason != "done")
-    finally:
-        ledger.forget()
     return {key: steps for key, steps in due.items() if kept is None or key in kept}
 
 
@@ -281,7 +290,7 @@ def _run_leased(stage_name: str, context: Context, steps: list[Step], workers: W
             for result in done:
                 tell(result)
                 results.append(result)
-                if result.trace:
+                if result.stops:
                     break
                 check_cancelled()
         return results

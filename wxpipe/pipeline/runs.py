@@ -123,6 +123,11 @@ def check_cancelled() -> None:
             raise Cancelled(f"run {run.number} was asked to stop by {run.cancelled}")
 
 
+def current_run() -> int | None:
+    """The number of the run that this process does, where it does one."""
+    return _current[-1].number if _current else None
+
+
 class _Run:
     """A run of this process, while it goes on."""
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from google_crc32c import value as crc32c
 
 from wxpipe.archive.day_record import read_record
+from wxpipe.errors import DamagedError
 from wxpipe.similarity.cdf import CountArray
 from wxpipe.store.counted import Cell, CountedDay, read_counted
 from wxpipe.store.frames import FrameStore, Status, frame_store
@@ -91,7 +92,7 @@ class CountingDay:
             return {}
         try:
             stored: Any = store.read(np.asarray(self.slots))
-        except (ValueError, RuntimeError):  # zarr's and the codecs' words for bytes that are not as written
+        except (ValueError, RuntimeError, DamagedError):  # damaged: it is counted again
             return {}
         found = {(slot, channel): stored[slot - self.slots.start, channel] for slot, channel in same}
         return {cell: counts for cell, counts in found.items() if _checksum(counts) == same[cell][1]}

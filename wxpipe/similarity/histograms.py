@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -12,12 +12,22 @@ import numpy as np
 import numpy.typing as npt
 
 from wxpipe.archive.source_pictures import source_picture
-from wxpipe.errors import NotFoundError
+from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.satellites.catalog import Source
 from wxpipe.similarity.cdf import CountArray, cdf_dtype, grid_cdf_exact, grid_cdf_reference
 from wxpipe.similarity.counting import CountingDay
 from wxpipe.similarity.layout import GridSpec, cell_sizes
-from wxpipe.store.arrays import ArraySpec, create_arrays, encode_chunk, write_shard
+from wxpipe.store.arrays import (
+    ArraySpec,
+    create_arrays,
+    decode_chunk,
+    encode_chunk,
+    layout_faults,
+    parse_shard,
+    restore_layout,
+    shard_key,
+    write_shard,
+)
 from wxpipe.store.counted import write_counted
 from wxpipe.store.frames import FrameStore, frame_store, runs
 from wxpipe.store.root import Root
@@ -50,10 +60,19 @@ class HistogramStore:
 
     def create(self) -> None:
         """Lays the group out, once."""
-        sizes = self.cell_sizes().tolist()
-        create_arrays(
-            self.root.objects, self.folder, [self.array_spec], {"layout": self.spec.name, "cell_sizes": sizes}
-        )
+        create_arrays(self.root.objects, self.folder, [self.array_spec], self._attributes)
+
+    def layout_faults(self) -> dict[str, str]:
+        """What of the layout is damaged: key to what is wrong."""
+        return layout_faults(self.root.objects, self.folder, [self.array_spec], self._attributes)
+
+    def restore_layout(self) -> list[str]:
+        """Writes damaged documents again; returns their keys."""
+        return restore_layout(self.root.objects, self.folder, [self.array_spec], self._attributes)
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        return {"layout": self.spec.name, "cell_sizes": self.cell_sizes().tolist()}
 
     def write_day(self, day: date, cdfs: CountArray) -> None:
         """Writes the CDFs of a day, (slot, channel, bin, cell); chunks without any are not stored."""
@@ -76,6 +95,34 @@ class HistogramStore:
         out = np.empty((len(slots), *self._array.shape[1:]), self._array.dtype)
         for start, stop, where in runs(np.asarray(slots, np.int64)):
             out[where] = self._array[start:stop]
+        return out
+
+    def read_through(self, day: date, pictures: int) -> CountArray:
+        """CDFs of a day, (slot, channel, bin, cell), every byte of them checked.
+
+        Args:
+            pictures: how many must be among them.
+
+        Raises:
+            DamagedError: a chunk is damaged, or the day is gone.
+        """
+        spec, slots = self.array_spec, self.axis.slots_per_day
+        key = shard_key(self.folder, spec, (self.axis.day_start(day) // slots, 0, 0, 0))
+        out = np.zeros((slots, *spec.shape[1:]), spec.dtype)
+        try:
+            chunks, damaged = parse_shard(spec, self.root.objects.get(key))
+        except NotFoundError as error:
+            if pictures:
+                raise DamagedError(f"{key}: gone, with the CDFs of {pictures} pictures") from error
+            return out
+        except DamagedError as error:
+            raise DamagedError(f"{key}: {error}") from error
+        if damaged:
+            times = ", ".join(f"{self.axis.time(n * spec.chunk[0]):%H:%MZ}" for n in damaged)
+            raise DamagedError(f"{key}: the CDFs of {day} from {times} on are not as their checksums say")
+        for number, data in chunks.items():
+            at = number * spec.chunk[0]
+            out[at : at + spec.chunk[0]] = decode_chunk(spec, data)
         return out
 
     def cell_sizes(self, rows: int = 0) -> npt.NDArray[np.int64]:
@@ -132,10 +179,20 @@ class Histograms:
         for name in root.settings.histograms:
             store = histogram_store(root, partition.source, name)
             store.write_day(partition.day, counting.count(store))
-            digest.update(np.ascontiguousarray(store.read(np.asarray(counting.slots))).data)
+            _add_day(digest, store.read(np.asarray(counting.slots)))
         write_counted(root, partition.source, partition.day, counting.counted())
         obsolete = () if root.settings.keep_pictures else frames.picture_keys(partition.day)
         return Outcome({"pictures": int(counting.stored.sum())}, digest.hexdigest()[:32], obsolete=obsolete)
+
+    def read_back(self, partition: Partition, context: Context) -> str:
+        assert partition.day is not None
+        entry = context.root.ledger.get(self.name, partition.key)
+        pictures = entry.counts.get("pictures", 0) if entry is not None else 0
+        digest = hashlib.sha256()
+        for name in context.root.settings.histograms:
+            store = histogram_store(context.root, partition.source, name)
+            _add_day(digest, store.read_through(partition.day, pictures))
+        return digest.hexdigest()[:32]
 
 
 def passing_request(root: Root, partition: Partition) -> dict[str, int]:
@@ -146,18 +203,28 @@ def passing_request(root: Root, partition: Partition) -> dict[str, int]:
     return {"request": entry.request} if entry is not None and entry.request else {}
 
 
-def passed_pictures(root: Root) -> Iterator[str]:
+def passed_pictures(root: Root) -> dict[str, list[str]]:
     """Picture shards that a root which keeps none has still, though they are counted: its run was killed too soon.
 
     They are of no use; `wxpipe gc` removes them.
+
+    Returns:
+        Keys by the lease under which they are written.
     """
-    if root.settings.keep_pictures:
-        return
-    for key, entry in sorted(root.ledger.entries("histograms").items()):
+    found: dict[str, list[str]] = {}
+    stage, context = Histograms(), Context(root)
+    for key, entry in sorted({} if root.settings.keep_pictures else root.ledger.entries("histograms").items()):
         source, _, day = key.rpartition("/")
-        if entry.state == "done":
+        partition = Partition(source, date.fromisoformat(day))
+        if entry.state == "done" and entry.fingerprint == stage.fingerprint(partition, context):
             keys = frame_store(root, source).picture_keys(date.fromisoformat(day))
-            yield from (key for key in keys if root.objects.exists(key))
+            there = [key for key in keys if root.objects.exists(key)]
+            found.setdefault(partition.lease_key, []).extend(there)
+    return {lease: keys for lease, keys in found.items() if keys}
+
+
+def _add_day(digest: Any, cdfs: CountArray) -> None:
+    digest.update(np.ascontiguousarray(cdfs).data)
 
 
 def read_or_count(root: Root, source: Source, spec: GridSpec, slots: npt.NDArray[np.int64]) -> CountArray:

@@ -1,14 +1,21 @@
-"""The record of what each stage has done: one small object a partition, written last. Done means readable."""
+"""The record of what each stage has done: one small object a partition, written last. Done means readable.
+
+An entry carries a checksum of itself. One that is damaged counts as failed, so that its partition is due again and
+the rest of the root goes on; `read` says what is wrong with it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
-from wxpipe.errors import NotFoundError, WxpipeError
+from google_crc32c import value as crc32c
+
+from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.store.objects import Objects
 
 Item = TypeVar("Item")
@@ -74,9 +81,18 @@ class Ledger:
 
     def _read(self, stage: str, partition: str) -> Entry | None:
         try:
-            return _parse(self._objects.get(_key(stage, partition)), _key(stage, partition))
+            return self._read_or_fail(stage, partition)
         except NotFoundError:
             return None
+
+    def read(self, stage: str, partition: str) -> Entry:
+        """An entry as it lies there now.
+
+        Raises:
+            NotFoundError: there is none.
+            DamagedError: it is not as it was written.
+        """
+        return _parse(self._objects.get(_key(stage, partition)), stage, partition)
 
     def output(self, stage: str, partition: str) -> str:
         """The output digest of a partition that is done, else an empty string."""
@@ -84,8 +100,7 @@ class Ledger:
         return entry.output if entry is not None and entry.state == "done" else ""
 
     def put(self, entry: Entry) -> None:
-        data = json.dumps(asdict(entry), indent=1, sort_keys=True).encode()
-        self._objects.put(_key(entry.stage, entry.partition), data)
+        self._objects.put(_key(entry.stage, entry.partition), _document(entry))
         if entry.stage in self._loaded:
             self._loaded[entry.stage][entry.partition] = entry
         self._fetched.pop((entry.stage, entry.partition), None)
@@ -95,24 +110,49 @@ class Ledger:
         return dict(self._loaded[stage]) if stage in self._loaded else self._read_all(stage, _every)
 
     def _read_all(self, stage: str, only: Callable[[str], bool]) -> dict[str, Entry]:
-        folder = f"ledger/{stage}"
-        keys = sorted(info.key for info in self._objects.walk(folder))
-        wanted = [key for key in keys if only(key[len(folder) + 1 : -len(".json")])]
-        found = map_batches(lambda key: _parse(self._objects.get(key), key), wanted)
+        wanted = [partition for partition in self.keys(stage) if only(partition)]
+        found = map_batches(lambda partition: self._read_or_fail(stage, partition), wanted)
         return {entry.partition: entry for entry in found}
+
+    def _read_or_fail(self, stage: str, partition: str) -> Entry:
+        """An entry; one that is damaged as a failure, which the plan holds open."""
+        try:
+            return self.read(stage, partition)
+        except DamagedError as error:
+            return Entry(stage, partition, "failed", "", error=str(error))
+
+    def keys(self, stage: str) -> list[str]:
+        """The partitions that have an entry, in order."""
+        start = len(f"ledger/{stage}/")
+        return sorted(info.key[start:].removesuffix(".json") for info in self._objects.walk(f"ledger/{stage}"))
+
+    def has(self, stage: str, partition: str) -> bool:
+        """Whether a partition has an entry, sound or not."""
+        return self._objects.exists(_key(stage, partition))
 
     def stages(self) -> list[str]:
         return self._objects.names("ledger")
 
-    def preload(self, *stages: str, only: Callable[[str], bool] | None = None) -> None:
-        """Reads these stages' entries now, and answers from memory until `forget`.
+    def preload(self, *stages: str) -> None:
+        """Reads these stages' entries now, and answers from memory until `forget`."""
+        for stage in stages:
+            self._loaded[stage] = self.entries(stage)
+
+    @contextmanager
+    def holding(self, *stages: str, only: Callable[[str], bool] | None = None) -> Iterator[None]:
+        """Reads these stages' entries now, and answers from memory while the block lasts; blocks may lie in others.
 
         Args:
             only: tells of a partition's key whether its entry is wanted; the others are as if they were not there.
         """
-        for stage in stages:
-            if stage not in self._loaded:
-                self._loaded[stage] = self._read_all(stage, only or _every)
+        new = [stage for stage in dict.fromkeys(stages) if stage not in self._loaded]
+        for stage in new:
+            self._loaded[stage] = self._read_all(stage, only or _every)
+        try:
+            yield
+        finally:
+            for stage in new:
+                self._loaded.pop(stage, None)
 
     def fetch(self, stages: Iterable[str], partitions: Iterable[str]) -> None:
         """Reads these entries now, side by side, and answers from memory for them until `forget`."""
@@ -149,8 +189,26 @@ def _key(stage: str, partition: str) -> str:
     return f"ledger/{stage}/{partition}.json"
 
 
-def _parse(data: bytes, key: str) -> Entry:
+def _document(entry: Entry) -> bytes:
+    fields = asdict(entry)
+    return json.dumps({**fields, "checksum": _checksum(fields)}, indent=1, sort_keys=True).encode()
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    """crc32c of an entry's fields as canonical JSON."""
+    return f"{crc32c(json.dumps(fields, sort_keys=True, separators=(',', ':')).encode()):08x}"
+
+
+def _parse(data: bytes, stage: str, partition: str) -> Entry:
     try:
-        return Entry(**json.loads(data))
-    except (ValueError, TypeError) as error:
-        raise WxpipeError(f"{key}: not a ledger entry ({error}); delete it and run the partition again") from error
+        fields = json.loads(data)
+        told = fields.pop("checksum", None)  # entries of before had none
+        if told not in (None, _checksum(fields)):
+            raise ValueError(f"its checksum says {told}, its content {_checksum(fields)}")
+        entry = Entry(**fields)
+        if (entry.stage, entry.partition) != (stage, partition) or entry.state not in get_args(State):
+            raise ValueError(f"it tells of {entry.stage} {entry.partition}, {entry.state}")
+    except (ValueError, TypeError, AttributeError) as error:
+        key = _key(stage, partition)
+        raise DamagedError(f"{key}: not a ledger entry ({error}); run `wxpipe backfill` to make it again") from error
+    return entry

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from wxpipe.config import FORMAT, DataSettings, RunSettings
-from wxpipe.errors import NotFoundError, RefusedError, UsageError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, RefusedError, UsageError, WxpipeError
 from wxpipe.satellites.catalog import Source, find_source
 from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.leases import Leases
@@ -105,6 +105,7 @@ class Root:
 
         Raises:
             NotFoundError: there is none.
+            DamagedError: its document is not one.
         """
         import zarr
 
@@ -112,6 +113,10 @@ class Root:
             return zarr.open_group(self.zarr_store(folder), mode="r", zarr_format=3)
         except FileNotFoundError as error:
             raise NotFoundError(f"{self.url}/{folder}: no such Zarr group") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedError(
+                f"{self.url}/{folder}/zarr.json: damaged ({error}); `wxpipe validate --repair` writes it again"
+            ) from error
 
     def zarr_store(self, folder: str) -> Any:
         """A folder of the root as a store that zarr and xarray open."""
