@@ -14,6 +14,7 @@ from tests.archive.trial import CELL, SLOTS, STAGES, Trial, png
 from wxpipe.cli.app import app
 from wxpipe.config import DataSettings
 from wxpipe.errors import NotFoundError, RefusedError
+from wxpipe.pipeline import validate as checks
 from wxpipe.pipeline.backfill import Job, plan, run, scan
 from wxpipe.pipeline.gc import Wanted, collect
 from wxpipe.pipeline.plan import Range
@@ -22,7 +23,7 @@ from wxpipe.pipeline.run import Workers
 from wxpipe.similarity.histograms import histogram_store
 from wxpipe.store.frames import Status, frame_store
 from wxpipe.store.requests import Request
-from wxpipe.store.root import init_root
+from wxpipe.store.root import Root, init_root
 
 DAY = date(2020, 5, 2)
 NONE = DataSettings(keep_pictures=False)
@@ -156,15 +157,25 @@ def test_a_request_reads_all_pictures_again_and_lets_them_go(
     assert trial.content() == bare.sound
 
 
-def test_damaged_counts_are_asked_for_and_made_again(trial: Trial, bare: Trial) -> None:
+def test_damaged_counts_are_found_and_made_again(trial: Trial, bare: Trial) -> None:
     update(spare(trial))
     root = trial.opened()
-    shard = next(
-        info.key for info in root.objects.walk(f"histograms/{trial.source.id}.zarr/24x20-exact/cdf/c") if info.size
-    )
-    data = bytearray(root.objects.get(shard))
-    data[50] ^= 4
-    root.objects.put(shard, bytes(data))
+    everything = checks.Wanted(Range(stages=STAGES))
+    assert checks.validate(root, everything, Workers()).findings == ()
+    damage_counts(trial)
+    findings = checks.validate(root, everything, Workers()).findings
+    assert [finding.again for finding in findings] == [(("histograms", f"{trial.source.id}/{DAY}"),)]
+    asked = checks.repair(root, findings).asked
+    assert asked == dict.fromkeys(("ingest", "histograms"), (f"{trial.source.id}/{DAY}",))
+    update(trial)
+    assert trial.content() == bare.sound
+    assert pictures(trial) == []
+    assert checks.validate(trial.opened(), everything, Workers()).findings == ()
+
+
+def test_counts_cannot_be_made_again_without_their_pictures(trial: Trial, bare: Trial) -> None:
+    update(spare(trial))
+    root = damage_counts(trial)
     root.requests.record(Request("repair", "a test", stages=("histograms",)))
     job = Job(str(trial.root), str(trial.archive), str(trial.site), Range(stages=STAGES))
     failed = run(job, Workers()).failed
@@ -175,6 +186,31 @@ def test_damaged_counts_are_asked_for_and_made_again(trial: Trial, bare: Trial) 
     update(trial)
     assert trial.content() == bare.sound
     assert pictures(trial) == []
+
+
+def test_a_day_whose_record_is_lost_is_found_and_read_again(trial: Trial, bare: Trial) -> None:
+    update(spare(trial))
+    root = trial.opened()
+    root.objects.delete(f"ingested/{trial.source.id}/{DAY}.parquet")
+    findings = checks.validate(root, checks.Wanted(Range(stages=STAGES)), Workers()).findings
+    assert [finding.again for finding in findings] == [(("ingest", f"{trial.source.id}/{DAY}"),)]
+    assert "gone, damaged, or not complete" in findings[0].found
+    checks.repair(root, findings)
+    update(trial)
+    assert trial.content() == bare.sound
+    assert pictures(trial) == []
+    assert checks.validate(trial.opened(), checks.Wanted(Range(stages=STAGES)), Workers()).findings == ()
+
+
+def damage_counts(trial: Trial) -> Root:
+    """Flips a bit of the second day's counts."""
+    root, slots = trial.opened(), trial.source.satellite.axis.slots_per_day
+    shard = trial.source.satellite.axis.day_start(DAY) // slots
+    key = f"histograms/{trial.source.id}.zarr/24x20-exact/cdf/c/{shard}/0/0/0"
+    data = bytearray(root.objects.get(key))
+    data[50] ^= 4
+    root.objects.put(key, bytes(data))
+    return root
 
 
 # --- a layout more ---------------------------------------------------------------------------------------------------

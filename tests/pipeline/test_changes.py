@@ -21,6 +21,7 @@ from tests.mini import FIRST, SOURCE, make_archive
 from wxpipe.archive.inventory import inventory_of
 from wxpipe.archive.picture import PictureReader
 from wxpipe.archive.png import decode_png
+from wxpipe.config import FORMAT
 from wxpipe.embedding.embed_stage import read_vectors
 from wxpipe.errors import WxpipeError
 from wxpipe.pipeline.backfill import Job, Report, plan, run, scan
@@ -306,11 +307,14 @@ def another_site(site: Path, folder: Path, field: str, line: str) -> Path:
     return made
 
 
-def test_what_pictures_are_checked_by_is_looked_at_by_every_day(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_pictures_are_checked_by_is_looked_at_by_every_day(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They all pass again, so nothing after ingest runs; and nothing that was read by the old rule is taken over."""
     outputs, read = small.outputs(), []
     sound = PictureReader.read
     monkeypatch.setattr(PictureReader, "read", lambda self, *of: (read.append(of[1]), sound(self, *of))[1])
+    small.site = another_site(small.site, tmp_path, "rows", "rows = 96\nmiddle = [37.5, 127.0]")
     set_data(small, "[satellites.mini.areas.t]", "[satellites.mini.areas.t]\nmiddle = [37.5, 127.0]")
     assert small.backfill() == days("ingest", FIRST_DAY, SECOND_DAY, THIRD_DAY)
     assert small.outputs() == outputs
@@ -318,6 +322,6 @@ def test_what_pictures_are_checked_by_is_looked_at_by_every_day(small: Small, mo
 
 
 def test_a_root_of_an_unknown_format_is_refused(small: Small) -> None:
-    set_data(small, "format = 1", "format = 99")
+    set_data(small, f"format = {FORMAT}", "format = 99")
     with pytest.raises(WxpipeError, match="has format 99"):
         small.opened()
