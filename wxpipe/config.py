@@ -70,6 +70,15 @@ class RunSettings(BaseSettings):
         default=60.0, gt=0, description="A lease whose heartbeat stands still for so long is taken over."
     )
     retries: int = Field(default=3, ge=0, description="How often a partition that asks to be retried is.")
+    s3_retries: int = Field(
+        default=10, ge=0, description="How often a request to an object store that failed for the moment is repeated."
+    )
+    s3_retry_seconds: float = Field(
+        default=180.0, gt=0, description="For how long such a request is repeated, with growing pauses."
+    )
+    s3_timeout_seconds: float = Field(
+        default=60.0, gt=0, description="An object store that is silent for so long in a request is asked again."
+    )
     poll_seconds: float = Field(
         default=5.0, gt=0, description="How often a run says how far it is, and looks whether it was cancelled."
     )

@@ -182,7 +182,7 @@ def test_who_may_not_write_is_told_so(trial: Trial, tmp_path: Path) -> None:
     assert sorted(trial.root.rglob("*")) == before
 
 
-# --- clocks ------------------------------------------------------------------------------------------------------------
+# --- clocks -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("years", [-30, 30])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -33,9 +34,10 @@ def open_cluster(scheduler: str = "", workers: int = 0) -> Iterator[str]:
     from distributed import LocalCluster
 
     settings = RunSettings()
+    preload = [*dask.config.get("distributed.worker.preload", []), "wxpipe.pipeline.dask_worker"]
     logging.getLogger("distributed").setLevel(logging.ERROR)  # Prefect turns every library's chatter on
     with (
-        dask.config.set(WORKER_SETTINGS),
+        dask.config.set({**WORKER_SETTINGS, "distributed.worker.preload": preload}),
         LocalCluster(
             n_workers=workers or settings.workers or os.cpu_count() or 1,
             threads_per_worker=1,
@@ -106,14 +108,26 @@ def run_window(client: Any, tasks: Sequence[Task]) -> Iterator[Result]:
             submit()
         yield from (_alone(client, task) for task in fallen)
     finally:
-        client.cancel([future for future in running if not _began(client, future)])
-        begun = [future for future in running if not future.cancelled()]
-        for _ in as_completed(begun, loop=client.loop):
-            pass
+        _take_back(client, list(running))
 
 
-def _began(client: Any, future: Any) -> bool:
-    return any(future.key in keys for keys in client.processing().values())
+def _take_back(client: Any, futures: list[Any]) -> None:
+    """Cancels futures, and waits for those that a worker is in the middle of.
+
+    A task may begin while its cancelling is on its way to the worker, so none is done before two looks say so.
+    """
+    client.cancel(futures)
+    keys, quiet = {future.key for future in futures}, 0
+    while keys and quiet < 2:
+        begun = client.run(_begun, on_error="return")
+        going_on = [keys & found for found in begun.values() if isinstance(found, set)]
+        quiet = 0 if any(going_on) else quiet + 1
+        time.sleep(0.1)
+
+
+def _begun(dask_worker: Any) -> set[str]:
+    """Keys of what a worker's threads are doing."""
+    return set(dask_worker.active_keys)
 
 
 def _alone(client: Any, task: Task) -> Result:

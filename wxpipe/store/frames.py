@@ -292,12 +292,12 @@ class FrameStore:
         index = self._channel(channel)
         wanted = np.asarray(list(slots), np.int64)
         for start, stop, _ in runs(wanted):
+            rows = self._read("rows", (slice(start, stop), index))
             for at in range(start, stop, READ_AHEAD):
                 end = min(at + READ_AHEAD, stop)
-                stretch = (slice(at, end), index)
-                rows, read = self._read("rows", stretch), self._read("picture", stretch)
+                read = self._read("picture", (slice(at, end), index))
                 for slot in range(at, end):
-                    picture = read[slot - at, : int(rows[slot - at])]
+                    picture = read[slot - at, : int(rows[slot - start])]
                     self._require_shard("picture", slot, index, picture)
                     yield slot, picture
 
