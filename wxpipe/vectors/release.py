@@ -20,7 +20,7 @@ from wxpipe.vectors.records import (
     promote,
     rollback,
 )
-from wxpipe.vectors.tables import SPECS, telling_damage
+from wxpipe.vectors.tables import FOLDER, SPECS, telling_damage, telling_unwritable
 from wxpipe.vectors.upkeep import Upkeep, maintain
 
 __all__ = [
@@ -65,7 +65,8 @@ class Release:
 
     def run(self, partition: Partition, context: Context) -> Outcome:
         # The release's number is not in the outcome: a resumed run may come to another number for the same rows.
-        release = build(context.root, _model(context), lease=context.lease, anew=context.anew)
+        with telling_unwritable(f"{context.root.url}/{FOLDER}"):
+            release = build(context.root, _model(context), lease=context.lease, anew=context.anew)
         counts = {spec.name: release.rows(unit) for unit, spec in SPECS.items()}
         digests = {part.model: [part.tables[spec.name].digest for spec in SPECS.values()] for part in release.parts}
         return Outcome(counts, _output(partition, digests))

@@ -5,6 +5,8 @@ What is in them is checked by `content`, changed by `build` and `upkeep`; reader
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from wxpipe.errors import DamagedError, NotFoundError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, StoreError, WxpipeError
+from wxpipe.store.objects import UNWRITABLE
 from wxpipe.store.root import Root
 from wxpipe.store.s3 import lance_fault, lance_options
 from wxpipe.store.tables import get_table
@@ -109,6 +112,29 @@ def schema(spec: TableSpec, width: int) -> Any:
 def table_name(spec: TableSpec, model: str) -> str:
     """A model's table; a new encoder makes new ones."""
     return f"{spec.name}-{model}"
+
+
+@contextmanager
+def telling_unwritable(what: str) -> Iterator[None]:
+    """Turns Lance's words for a disk that is full or may not be written into the error that `objects` has for it.
+
+    Raises:
+        StoreError: names ``what``, and what to do.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        remedy = UNWRITABLE.get(system_error(error))
+        if remedy is None:
+            raise
+        why = os.strerror(system_error(error))
+        raise StoreError(f"{what}: cannot be written: {why}; {remedy}") from error
+
+
+def system_error(error: BaseException) -> int:
+    """The number of the system's error that Lance tells of in words, ``(os error 28)``; 0 where it tells of none."""
+    found = re.search(r"os error (\d+)", str(error))
+    return int(found.group(1)) if found else 0
 
 
 @contextmanager

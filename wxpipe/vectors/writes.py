@@ -6,9 +6,9 @@ killed build left behind, and is undone), or nothing. So a build may die anywher
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from wxpipe.store.writepoints import write_point
 from wxpipe.vectors.content import DayContent, rows_digest
 from wxpipe.vectors.records import Part, list_releases, tag_of
 from wxpipe.vectors.tables import (
+    FOLDER,
     SPECS,
     SourceDay,
     TableSpec,
@@ -25,6 +26,7 @@ from wxpipe.vectors.tables import (
     connect,
     open_table,
     schema,
+    system_error,
     table_name,
     telling_damage,
 )
@@ -78,13 +80,21 @@ def tables_at(root: Root, model: str, width: int, base: Part | None) -> dict[Tab
 
 
 def _new_table(root: Root, name: str, columns: Any, *, keep: bool) -> Any:
-    """An empty table; ``keep``: as a new version of the one that is there, whose older versions still serve."""
+    """An empty table; ``keep``: as a new version of the one that is there, whose older versions still serve.
+
+    A table that is damaged so that it cannot be opened serves nobody, and goes. That a disk is full, or a store away,
+    is no damage: the table stays, and the error is raised.
+    """
     write_point(f"before create {name}")
     connection = connect(root)
     table = None
     if keep:
-        with suppress(DamagedError), telling_damage(name):  # what cannot be opened serves nobody, and goes
-            table = connection.create_table(name, schema=columns, mode="overwrite")
+        try:
+            with telling_damage(f"{root.url}/{FOLDER}/{name}.lance"):
+                table = connection.create_table(name, schema=columns, mode="overwrite")
+        except DamagedError as error:
+            if root.url.startswith("s3://") or system_error(error) not in (0, errno.ENOENT):
+                raise error.__cause__ or error from None
     if table is None:
         connection.drop_table(name, ignore_missing=True)
         table = connection.create_table(name, schema=columns)
