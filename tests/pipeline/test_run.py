@@ -251,3 +251,32 @@ def test_what_another_run_holds_is_left_to_it_where_nobody_waits(tmp_path: Path)
     assert entry(context, 1) is None
     context.root.leases.release(held)
     assert [result.state for result in run_stage("fake", context, EVERYTHING, Workers(), wait=False)] == ["done"]
+
+
+def test_a_lease_needs_the_ledger_of_its_days_and_of_the_day_after() -> None:
+    is_near = runner.near(frozenset({"coms-ea/2011-02", "gk2a-ea/2019-12"}))
+    near = (
+        "coms-ea/2011-02-01",
+        "coms-ea/2011-02-28",
+        "coms-ea/2011-03-01",
+        "gk2a-ea/2020-01-01",
+        "coms-ea",
+        "default",
+    )
+    far = ("coms-ea/2011-01-31", "coms-ea/2011-03-02", "gk2a-ea/2011-02-01", "gk2a-ea/2020-02-01", "coms-ea/2012-03-01")
+    assert all(map(is_near, near))
+    assert not any(map(is_near, far))
+    assert runner.near(frozenset({"default"}))("coms-ea/2011-01-31")
+
+
+def test_a_run_of_some_leases_reads_no_other_months(tmp_path: Path) -> None:
+    """A flow gives its tasks a few months each: were each to read everything, all would read it many times over."""
+    context = context_of(tmp_path, *["ok"] * 60)
+    first = partition(1).lease_key
+    due = runner.due_by_lease("fake", context, EVERYTHING, [first])
+    assert {key: len(steps) for key, steps in due.items()} == {first: 31}
+    assert len(run_stage("fake", context, EVERYTHING, Workers(), [first])) == 31
+    do(context)
+    assert runner.due_by_lease("fake", context, EVERYTHING, [first]) == {}
+    with context.root.ledger.holding("fake", only=runner.near(frozenset({first}))):
+        assert len(context.root.ledger.entries("fake")) == 32  # and of the first day after
