@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from wxpipe.pipeline.backfill import Report
+from wxpipe.config import RunSettings
+from wxpipe.pipeline.backfill import Job, Report
 from wxpipe.pipeline.trainings import Training
 
 MOST_ROWS = 500
@@ -22,6 +24,20 @@ def publish_report(report: Report) -> None:
     rows += [_row(f"failed {r.stage}", f"{r.partition.key}: {r.error}") for r in report.failed]
     rows += [_row("does not reconcile", str(difference)) for difference in report.differences]
     create_table_artifact(_shortened(rows), key="wxpipe-report", description="What the run came to")
+
+
+def publish_coverage(job: Job) -> None:
+    """Writes the coverage page where `RunSettings.pages` says, and links it from the flow run."""
+    settings = RunSettings()
+    if not settings.pages:
+        return
+    from wxpipe.pages import write_page
+    from wxpipe.pipeline.coverage_page import covered_by, page
+    from wxpipe.pipeline.status import survey
+
+    written = write_page(Path(settings.pages), page(covered_by(survey(job.context().root), job.archive)))
+    link = f"{settings.pages_url.rstrip('/')}/{written.name}" if settings.pages_url else written.resolve().as_uri()
+    create_link_artifact(link, "Coverage", key="wxpipe-coverage", description="Every day of the archive, and its holes")
 
 
 def publish_trainings(made: Sequence[Training]) -> None:

@@ -11,7 +11,7 @@ import prefect.states
 from prefect import State, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.reports import publish_report
+from flows.reports import publish_coverage, publish_report
 from flows.stopping import on_record
 from wxpipe.errors import Cancelled, WxpipeError
 from wxpipe.pipeline.backfill import Job, check_range, finish, scan
@@ -115,6 +115,7 @@ def _run_job(
         fault = error
     report = finish(job, results)
     publish_report(report)
+    publish_coverage(job)
     told = also(results)
     if fault is not None:
         raise fault

@@ -65,6 +65,8 @@ class RunSettings(BaseSettings):
     satellites: str = Field(default="", description="Folder of site satellite TOML files (may be empty).")
     workers: int = Field(default=0, ge=0, description="Local Dask workers; 0 means one a core.")
     worker_memory: str = Field(default="auto", description="Memory limit of a local Dask worker, e.g. 4GiB.")
+    pages: str = Field(default="", description="Folder into which flows write the coverage page; none by default.")
+    pages_url: str = Field(default="", description="Where a browser finds that folder; file:// by default.")
     window: int = Field(default=4, ge=1, description="Partitions in flight per worker thread.")
     lease_seconds: float = Field(
         default=60.0, gt=0, description="A lease whose heartbeat stands still for so long is taken over."

@@ -101,8 +101,8 @@ def test_flows_end_as_their_work_did(two_days: Archive, first_run: Undisturbed, 
     poisoned.write_bytes(poisoned.read_bytes()[:500])
     ended = subprocess.run(
         [sys.executable, "-c", FLOWS, str(archive), str(two_days.site), str(root)],
-        env=environment(**QUIET, PREFECT_HOME=str(tmp_path / "prefect")),
-        capture_output=True, text=True, check=False, timeout=300, cwd=Path(__file__).parents[2],
+        env=environment(**QUIET, PREFECT_HOME=str(tmp_path / "prefect"), WXPIPE_PAGES=str(tmp_path / "pages")),
+        capture_output=True, text=True, check=False, timeout=600, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout.splitlines()[-1])
@@ -111,6 +111,7 @@ def test_flows_end_as_their_work_did(two_days: Archive, first_run: Undisturbed, 
     assert "models/nobody/000000000000/card.json: no such object" in told["failed"][1]
     assert told["train"][0] == "Completed"
     assert told["release"][0] == "Completed"
+    assert "coverage" in next((tmp_path / "pages").iterdir()).read_text().lower()
     assert told["validate"] == ["Completed", {"findings": 0}]
     assert told["cancelled"][0] == "Cancelled"
     assert told["cancelled"][1].endswith("the disk is wanted")
