@@ -218,7 +218,7 @@ def test_a_validation_that_finds_something_fails_and_calls_somebody(
     assert ended["state_type"] == "FAILED"
     assert "2020-03-01" in ended["state"]["message"]
     rows = json.loads(prefect.artifacts(run)["wxpipe-findings"]["data"])
-    assert any("2020-03-01" in row["detail"] for row in rows)
+    assert any("2020-03-01" in row["where"] for row in rows)
     wait_for(lambda: any("validation failed" in text for text in posted), 60, "nobody is called")
 
 
