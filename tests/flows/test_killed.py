@@ -50,7 +50,8 @@ def test_a_machine_that_dies_leaves_a_run_that_is_found_dead_and_run_again(
 ) -> None:
     """Worker, flow run and Dask workers killed at once: the automation says Crashed, and a retry comes to the same."""
     [died] = [a for a in prefect.api("POST", "automations/filter", {}) if a["name"] == "wxpipe run died"]
-    soon = {**died, "trigger": {**died["trigger"], "within": 40}}  # a heartbeat comes every 30 s, at the least
+    kept = {name: died[name] for name in ("name", "description", "enabled", "actions")}
+    soon = {**kept, "trigger": {**died["trigger"], "within": 40}}  # a heartbeat comes every 30 s, at the least
     prefect.api("PUT", f"automations/{died['id']}", soon)
     with prefect.worker() as worker:
         run = begin(prefect, root, week)
