@@ -38,8 +38,10 @@ class Grown(Strict):
         return {name: value for name, value in whole.items() if name not in unset}
 
 
-class DataSettings(Strict):
+class DataSettings(Grown):
     """What every result in a root depends on."""
+
+    gained: ClassVar[frozenset[str]] = frozenset({"keep_pictures"})
 
     histograms: tuple[str, ...] = Field(
         default=("24x20-exact",),
@@ -47,6 +49,10 @@ class DataSettings(Strict):
     )
     clip_choice: Literal["even", "published"] = Field(
         default="even", description="How the frames of a clip are chosen out of its window."
+    )
+    keep_pictures: bool = Field(
+        default=True,
+        description="Whether pictures stay once they are counted; else reduced ones and grid CDFs alone do.",
     )
 
 

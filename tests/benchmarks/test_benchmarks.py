@@ -9,7 +9,18 @@ import numba
 import numpy as np
 import pytest
 
-from tests.benchmarks import all_pairs, clip_pair, encoder, loader, orchestration, pictures, prediction, scale, scaling
+from tests.benchmarks import (
+    all_pairs,
+    clip_pair,
+    encoder,
+    growing_day,
+    loader,
+    orchestration,
+    pictures,
+    prediction,
+    scale,
+    scaling,
+)
 from tests.benchmarks.report import Row, Seconds, Skipped, machine, table
 from wxpipe.archive.synthetic.source import scaled, site_satellites
 from wxpipe.pipeline import stages
@@ -45,6 +56,13 @@ def test_batches_from_the_store_train_as_those_in_memory_do(tmp_path: Path) -> N
     clips = loader.make_clips(frames, 2, 24, 10)
     rows = [row for limit in (0, 1 << 20) for row in loader.compare(frames, clips, 1, limit)]
     assert [row.goal for row in rows] == [".9 of the wall"] * 4
+
+
+def test_a_day_that_grows_is_measured_against_one_that_is_made_again(tmp_path: Path) -> None:
+    pictures = growing_day.make_archive(tmp_path / "archive", 6, scale=8)
+    rows = growing_day.compare(pictures, tmp_path / "archive", tmp_path, 1)
+    assert [row.goal for row in rows] == ["10", "10"]
+    assert "4 files more" in rows[0].what
 
 
 def test_a_row_without_its_peer_is_skipped_and_no_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

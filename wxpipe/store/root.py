@@ -168,7 +168,7 @@ def init_root(url: str, settings: DataSettings | None = None) -> Root:
     objects.put_if_absent(SETTINGS, _document(settings or DataSettings(), {}))
     root = Root(url)
     if settings is not None and settings != root.settings:
-        wanted, there = settings.model_dump(), root.settings.model_dump()
+        wanted, there = dict(settings), dict(root.settings)
         faults = [
             f"{key}: asked for {wanted[key]}, the root has {there[key]}" for key in wanted if wanted[key] != there[key]
         ]
