@@ -14,11 +14,7 @@ State = Literal["done", "failed", "lost"]
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one partition; ``error`` is a message for a person, ``trace`` for who mends the bug.
-
-    Attributes:
-        torn: the lease was lost while the partition was written; a newer result may have been written over.
-    """
+    """What became of one partition; ``error`` is a message for a person, ``trace`` for who mends the bug."""
 
     stage: str
     partition: Partition
@@ -27,7 +23,6 @@ class Result:
     quarantined: int = 0
     error: str = ""
     trace: str = ""
-    torn: bool = False
 
 
 @dataclass(frozen=True)

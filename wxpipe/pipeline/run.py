@@ -11,20 +11,23 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from wxpipe.config import RunSettings
 from wxpipe.errors import LeaseLostError, Retry, WxpipeError
 from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, tell
 from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of, request_of
-from wxpipe.pipeline.stages import get_stage
+from wxpipe.pipeline.stages import from_on, get_stage
+from wxpipe.store.attempts import Attempt, announcement
 from wxpipe.store.leases import Heartbeat, Lease
-from wxpipe.store.ledger import Entry
-from wxpipe.store.meter import Meter, metering
+from wxpipe.store.ledger import Entry, Ledger
+from wxpipe.store.meter import metering
+from wxpipe.store.requests import Request
 from wxpipe.store.root import Root
-from wxpipe.store.stage import Context, Outcome, Partition, ignore_progress, say_nothing
-from wxpipe.store.writepoints import write_point
+from wxpipe.store.stage import Context, Partition, Stage, ignore_progress, say_nothing
+from wxpipe.store.writepoints import looking, write_point
 
 Task = tuple[str, Partition, Context]
 """A stage's name, what it is to do, and where: what travels to a worker."""
@@ -33,21 +36,22 @@ Task = tuple[str, Partition, Context]
 def execute(stage_name: str, partition: Partition, context: Context) -> Result:
     """Does one partition, here: run, look at the lease, write quarantine and ledger.
 
-    A policy exception or a bug is returned as a failed result and recorded; it never escapes to kill a batch.
+    A policy exception or a bug is returned as a failed result and recorded; it never escapes to kill a batch. A
+    partition that this run has done already (a scheduler gives what was lost with a worker to another) is not done
+    again.
     """
-    started, begun = time.monotonic(), False
     try:
         stage = get_stage(stage_name)
         fingerprint = stage.fingerprint(partition, context)
         context.check_lease()
-        begun = True
-        with metering() as meter:
-            ready = _reopened(stage_name, partition, context)
-            outcome = _with_retries(lambda: stage.run(partition, ready))
-        context.check_lease()
-        return _record_done(stage_name, partition, context, fingerprint, outcome, started, meter)
+        entry = Ledger(context.root.objects).get(stage_name, partition.key)
+        if entry is not None and _just_done(entry, fingerprint, context):
+            return _recorded(entry, partition, context)
+        ready = _ready(context, entry)
+        result: Result = _with_retries(lambda: _attempt(stage, partition, ready, fingerprint))
+        return result
     except LeaseLostError as error:
-        return Result(stage_name, partition, "lost", {}, error=str(error), torn=begun)
+        return Result(stage_name, partition, "lost", {}, error=str(error))
     except Exception as error:
         if isinstance(error, WxpipeError):
             return record_failure(stage_name, partition, context, str(error))
@@ -55,43 +59,80 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
         return record_failure(stage_name, partition, context, f"{type(error).__name__}: {error}", trace)
 
 
-def _reopened(stage_name: str, partition: Partition, context: Context) -> Context:
-    """Takes back a recorded "done" before its result is made again; the context says what it said.
+def _just_done(entry: Entry, fingerprint: str, context: Context) -> bool:
+    made_for = (entry.state, entry.fingerprint, entry.epoch, entry.request)
+    return context.lease is not None and made_for == ("done", fingerprint, context.lease.epoch, context.request)
 
-    Were it left, a run that is killed half-way would look done as soon as its old inputs came back.
-    """
-    entry = context.root.ledger.get(stage_name, partition.key)
+
+def _recorded(entry: Entry, partition: Partition, context: Context) -> Result:
+    records = context.root.quarantine.get(entry.stage, partition.source, partition.day) if partition.day else []
+    quarantined = sum(record.kind == "quarantined" for record in records)
+    return Result(entry.stage, partition, "done", dict(entry.counts), quarantined)
+
+
+def _ready(context: Context, entry: Entry | None) -> Context:
+    """The context with what the ledger has of a result that may be taken over."""
     anew = context.request > (entry.request if entry is not None else 0)
-    if entry is None or entry.state != "done":
-        return replace(context, anew=anew)
-    context.root.ledger.put(replace(entry, state="running", epoch=_epoch(context)))
-    return replace(context, previous=None if anew else entry, anew=anew)
+    whole = entry is not None and entry.state == "done" and not anew
+    return replace(context, previous=entry if whole else None, anew=anew)
 
 
-def _record_done(
-    stage_name: str,
-    partition: Partition,
-    context: Context,
-    fingerprint: str,
-    outcome: Outcome,
-    started: float,
-    meter: Meter,
-) -> Result:
-    root, counts = context.root, dict(outcome.counts)
-    if partition.day is not None:
-        root.quarantine.replace(stage_name, partition.source, partition.day, outcome.records)
-    entry = Entry(
-        stage_name, partition.key, "done", fingerprint, outcome.output, outcome.inputs, counts,
-        epoch=_epoch(context), finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        seconds=round(time.monotonic() - started, 3), request=context.request, **asdict(meter),
-    )  # fmt: skip
-    root.ledger.put(entry)
+def _attempt(stage: Stage, partition: Partition, context: Context, fingerprint: str) -> Result:
+    """Announces an attempt, makes the result, and commits it; see `attempts`.
+
+    Raises:
+        LeaseLostError: this run, or this attempt, may not write any more; what it may have spoilt is asked for again.
+    """
+    root, started = context.root, time.monotonic()
+    before = Ledger(root.objects).get(stage.name, partition.key)
+    attempt = Attempt(root.objects, announcement(before, stage.name, partition.key, _epoch(context)))
+    root.ledger.put(attempt.entry)
+    committed = False
+    try:
+        context.check_lease()
+        with metering() as meter, looking(attempt.look):
+            outcome = stage.run(partition, context)
+            context.check_lease()
+            entry = replace(
+                attempt.entry, state="done", fingerprint=fingerprint, output=outcome.output, inputs=outcome.inputs,
+                counts=dict(outcome.counts), finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+                seconds=round(time.monotonic() - started, 3), request=context.request, **asdict(meter),
+            )  # fmt: skip
+            if partition.day is not None:
+                root.quarantine.replace(stage.name, partition.source, partition.day, outcome.records)
+            context.check_lease()
+            root.ledger.put(entry)
+            committed = True
+            context.check_lease()
+    except LeaseLostError:
+        if attempt.late or committed:
+            root.requests.record(repair_of(stage.name, partition))
+        raise
+    except Exception:
+        attempt.look("before failure")  # who was overtaken has no say in what became of it
+        raise
+    _remove(root, outcome.obsolete)
+    return _recorded(entry, partition, context)
+
+
+def repair_of(stage_name: str, partition: Partition) -> Request:
+    """What must be made again where a late write may lie over a newer result.
+
+    Of a day this stage and all after it, whoever may have read it in the meantime, clips and comparisons that reach
+    over midnight included. Of a named thing only itself.
+    """
+    why = f"{stage_name} {partition.key} was written by an attempt that another had overtaken"
+    if partition.day is None:
+        return Request("repair", why, stages=(stage_name,), partitions=(partition.key,))
+    days = [replace(partition, day=partition.day + timedelta(days=n)).key for n in (-1, 0, 1)]
+    return Request("repair", why, stages=from_on(stage_name), partitions=tuple(days))
+
+
+def _remove(root: Root, obsolete: Iterable[str]) -> None:
     with suppress(OSError, WxpipeError):  # what is left of them does no harm
-        for key in outcome.obsolete:
+        for key in obsolete:
             write_point(f"before delete {key}")
             root.objects.delete(key)
-    quarantined = sum(record.kind == "quarantined" for record in outcome.records)
-    return Result(stage_name, partition, "done", counts, quarantined)
 
 
 def record_failure(stage_name: str, partition: Partition, context: Context, message: str, trace: str = "") -> Result:
@@ -99,12 +140,15 @@ def record_failure(stage_name: str, partition: Partition, context: Context, mess
 
     Where the lease is lost the newer run's entry stands, and the result says so.
     """
-    entry = Entry(stage_name, partition.key, "failed", "", error=message, epoch=_epoch(context))
+    root, epoch = context.root, _epoch(context)
     try:
         context.check_lease()
-        context.root.ledger.put(entry)
+        begun = announcement(root.ledger.get(stage_name, partition.key), stage_name, partition.key, epoch)
+        root.ledger.put(
+            Entry(stage_name, partition.key, "failed", "", error=message, epoch=epoch, attempt=begun.attempt)
+        )
     except LeaseLostError as error:
-        return Result(stage_name, partition, "lost", {}, error=f"{message} ({error})", torn=True)
+        return Result(stage_name, partition, "lost", {}, error=f"{message} ({error})")
     except (OSError, WxpipeError) as error:
         message += f" (and the ledger could not be written: {error})"
     return Result(stage_name, partition, "failed", {}, error=message, trace=trace)
@@ -155,40 +199,33 @@ def run_stage(
     keys = [key for key in due if leases is None or key in leases]
     tell(StageStarted(stage_name, sum(len(due[key]) for key in keys)))
     results: list[Result] = []
-    put_off: dict[str, list[Partition]] = {}
+    put_off: list[str] = []
     for key in keys:
         lease = context.root.leases.try_acquire(stage_lease(stage_name, key))
         if lease is None:
-            put_off[key] = []
+            put_off.append(key)
             continue
-        found = _run_leased(stage_name, context, due[key], workers, lease)
+        found = _run_leased(stage_name, context, partial(due.__getitem__, key), workers, lease)
         results += [result for result in found if result.state != "lost"]
         if any(result.trace for result in results):
             return results
         if any(result.state == "lost" for result in found):
-            put_off[key] = [result.partition for result in found if result.torn]
-    for key, torn in put_off.items():
-        results += _run_after_others(stage_name, context, due[key], workers, stage_lease(stage_name, key), torn)
+            put_off.append(key)
+    for key in put_off:
+        results += _run_after_others(stage_name, context, wanted, workers, key)
         if any(result.trace for result in results):
             break
     return results
 
 
-def _run_after_others(
-    stage_name: str, context: Context, steps: list[Step], workers: Workers, name: str, torn: list[Partition]
-) -> list[Result]:
-    """Waits for a lease, and does what is due then.
-
-    Args:
-        torn: what this run was writing when it lost the lease. It may have written over the newer result of whoever
-            took the lease, so it is opened again and made of what is there now.
-    """
+def _run_after_others(stage_name: str, context: Context, wanted: Range, workers: Workers, key: str) -> list[Result]:
+    """Waits for a lease, and does what is due then: also what this run may have spoilt when it lost the lease."""
+    name = stage_lease(stage_name, key)
     lease = context.root.leases.acquire(name, lambda holder: tell(Waiting(name, holder)))
     context.root.memo.clear()  # the other run may have listed the archive anew
-    leased = replace(context, lease=lease)
-    for partition in torn:
-        record_failure(stage_name, partition, leased, "its lease was lost while it was written")
-    return _run_leased(stage_name, context, steps, workers, lease)
+    return _run_leased(
+        stage_name, context, lambda: due_by_lease(stage_name, context, wanted).get(key, []), workers, lease
+    )
 
 
 def due_by_lease(stage_name: str, context: Context, wanted: Range) -> dict[str, list[Step]]:
@@ -207,13 +244,16 @@ def stage_lease(stage_name: str, key: str) -> str:
     return key if "/" in key else f"{stage_name}/{key}"
 
 
-def _run_leased(stage_name: str, context: Context, steps: list[Step], workers: Workers, lease: Lease) -> list[Result]:
+def _run_leased(
+    stage_name: str, context: Context, steps: Callable[[], list[Step]], workers: Workers, lease: Lease
+) -> list[Result]:
     """Does what is still due of some steps, now that nobody else writes them."""
     stage, root = get_stage(stage_name), context.root
     with Heartbeat(root.leases, lease, RunSettings().lease_seconds / 5):
         leased = replace(context, lease=lease, mapper=workers.map)
+        asked = steps()
         root.ledger.preload(stage_name, *stage.needs)
-        still = [step.partition for step in steps if _still_due(step, context)]
+        still = [step.partition for step in asked if _still_due(step, context)]
         root.ledger.forget()
         if not still:
             return []

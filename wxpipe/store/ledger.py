@@ -12,7 +12,7 @@ from wxpipe.errors import NotFoundError, WxpipeError
 from wxpipe.store.objects import Objects
 
 State = Literal["done", "failed", "running"]
-"""``running``: a result that was done is being made again, or that was broken off; it is no longer as recorded."""
+"""``running``: is being made, or that was broken off; what was recorded before no longer holds."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Entry:
         seconds: of one core, for a stage whose partition is one thread's work.
         bytes_written, writes, reads: what it put into the root and how often it asked; see `meter`.
         request: number of the newest request that this was made for; 0 if nobody asked for it anew.
+        attempt: how many were begun at this partition; ``by``: who made, or makes, this one. See `attempts`.
     """
 
     stage: str
@@ -43,6 +44,8 @@ class Entry:
     writes: int = 0
     reads: int = 0
     request: int = 0
+    attempt: int = 0
+    by: str = ""
 
     def content(self) -> dict[str, object]:
         """The part that names content: equal for two runs that made the same thing."""
