@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -52,6 +53,10 @@ class Fake:
             raise WxpipeError("this day cannot be done: expected sun, found rain")
         if word == "kills its worker":
             os.kill(os.getpid(), signal.SIGKILL)
+        if word == "naps":
+            time.sleep(0.3)
+        if word == "eats memory":
+            eat()
         if word == "asks once" and attempt == 1:
             raise Retry("the network was away")
         if word == "asks always":
@@ -129,6 +134,15 @@ def registered() -> tuple[tuple[str, str], ...]:
 def dask_setup(worker: object) -> None:  # noqa: ARG001 - as Dask calls it
     """What Dask calls in each worker that names this module as a preload."""
     stages.STAGES = registered()
+
+
+def eat() -> None:
+    """Takes two GiB, slowly enough for a nanny to see it."""
+    eaten = []
+    for _ in range(40):
+        eaten.append(b"\1" * (50 << 20))
+        time.sleep(0.05)
+    time.sleep(30)
 
 
 def overtake(partition: Partition, context: Context) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wxpipe.errors import NotFoundError, RefusedError, Retry, UsageError
+from wxpipe.errors import NotFoundError, RefusedError, Retry, UsageError, WxpipeError
 from wxpipe.store.meter import count_read, count_write
 from wxpipe.store.writepoints import write_point
 
@@ -118,10 +118,10 @@ class LocalObjects(Objects):
 
     def _put(self, key: str, data: bytes) -> None:
         partial = self._write_partial(key, data)
-        write_point(f"before rename {key}")
         try:
+            write_point(f"before rename {key}")
             os.replace(partial, self.path(key))
-        except OSError:
+        except (OSError, WxpipeError):
             partial.unlink()
             raise
         _sync_folder(partial.parent)
