@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
+from uuid import uuid4
 
 import jsonschema
 import kubernetes_validate
@@ -49,19 +50,20 @@ def pods(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Pod specs of a workload, a Dask cluster, or a job."""
     spec = document.get("spec", {})
     if document["kind"] == "DaskCluster":
-        yield spec["worker"]["spec"]
-        yield spec["scheduler"]["spec"]
+        yield from (spec[role]["spec"] for role in ("worker", "scheduler") if role in spec)
     elif document["kind"] in ("Deployment", "Job"):
         yield spec["template"]["spec"]
 
 
 def job() -> dict[str, Any]:
     """What the worker makes of the template for a training on a GPU."""
+    from prefect.client.schemas.objects import FlowRun
     from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
-    values = {"gpus": "1", "command": "python -m prefect.flow_engine", "name": "x"}
-    made = KubernetesWorkerJobConfiguration.from_template_and_values(TEMPLATE, values, client=object())  # type: ignore[call-arg]
-    manifest: dict[str, Any] = asyncio.run(made).job_manifest
+    made = KubernetesWorkerJobConfiguration.from_template_and_values(TEMPLATE, {"gpus": "1"}, client=object())  # type: ignore[call-arg]
+    configuration = asyncio.run(made)
+    configuration.prepare_for_flow_run(FlowRun(flow_id=uuid4(), name="train"))
+    manifest: dict[str, Any] = configuration.job_manifest
     return manifest
 
 
@@ -171,7 +173,7 @@ def test_the_job_that_a_worker_makes_of_it_is_one_that_kubernetes_takes() -> Non
     pod = made["spec"]["template"]["spec"]
     container = pod["containers"][0]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    assert [*container["command"], *container["args"]] == ["tini", "--", "python", "-m", "prefect.flow_engine"]
+    assert [*container["command"], *container["args"]] == ["tini", "--", "prefect", "flow-run", "execute"]
     image = KUSTOMIZATION["images"][0]
     assert container["image"] == f"{image['newName']}:{image['newTag']}"
     assert pod["serviceAccountName"] == "wxpipe"

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tests.mini import environment, kill_group
 
+DASK = Path(sys.executable).with_name("dask")
+
 IMPATIENT = {
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "8s",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "12s",
@@ -61,7 +63,7 @@ class DaskHosts:
     def _start(self, on: Sequence[str], kind: str, *arguments: str, **extra: str) -> subprocess.Popen[str]:
         with open(self.folder / f"{kind}-{len(self.processes)}.txt", "w") as output:
             process = subprocess.Popen(
-                [*on, sys.executable, "-m", "dask", kind, *arguments], env=environment(**{**IMPATIENT, **extra}),
+                [*on, str(DASK), kind, *arguments], env=environment(**{**IMPATIENT, **extra}),
                 start_new_session=True, text=True, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self.processes.append(process)
