@@ -13,6 +13,8 @@ from wxpipe.errors import WxpipeError
 from wxpipe.pipeline.backfill import Job, Report, check_range
 from wxpipe.pipeline.cluster import open_cluster, open_workers
 from wxpipe.pipeline.events import Event, Note, Result, listening
+from wxpipe.pipeline.logs import logged
+from wxpipe.pipeline.metrics import measured
 from wxpipe.pipeline.plan import in_parcels
 from wxpipe.pipeline.run import due_by_lease, run_stage
 from wxpipe.pipeline.stages import get_stage
@@ -26,7 +28,7 @@ class ParcelFailedError(WxpipeError):
 
     def __init__(self, stage: str, results: Sequence[Result]) -> None:
         self.results = results
-        self.bug = any(result.trace for result in results)
+        self.bug = any(result.stops for result in results)
         failed = [result for result in results if result.state != "done"]
         lines = "\n".join(f"{r.partition.key}: {r.error}\n{r.trace}".rstrip() for r in failed[:20])
         super().__init__(f"{len(failed)} of {len(results)} partitions of {stage} failed:\n{lines}")
@@ -52,7 +54,7 @@ def run_parcel(
             logger.info("%s %s: %s", event.stage, event.partition.key, event.what)
 
     with listening(log), open_workers(address) as workers:
-        results = run_stage(stage, job.context(), check_range(job), workers, leases)
+        results = run_stage(stage, job.context(), check_range(job), workers, leases, job.wait)
     if any(result.state != "done" for result in results):
         raise ParcelFailedError(stage, results)
     return results
@@ -92,8 +94,8 @@ def run_stages(job: Job, address: str, results: list[Result]) -> None:
 
 @contextmanager
 def cluster_address(scheduler: str, workers: int) -> Iterator[str]:
-    """The scheduler that a flow's tasks connect to."""
-    with open_cluster(scheduler, workers) as address:
+    """The scheduler that a flow's tasks connect to; what they do is logged and measured meanwhile."""
+    with logged(), measured(), open_cluster(scheduler, workers) as address:
         yield address
 
 

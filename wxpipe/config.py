@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-FORMAT = 1
-"""Version of the root's format; `wxpipe migrate` leads from one to the next."""
+FORMAT = 2
+"""Version of the root's format; `wxpipe migrate` leads from one to the next (what changed: `pipeline/migrate.py`)."""
 
 
 class Strict(BaseModel):
@@ -70,6 +70,9 @@ class RunSettings(BaseSettings):
         default=60.0, gt=0, description="A lease whose heartbeat stands still for so long is taken over."
     )
     retries: int = Field(default=3, ge=0, description="How often a partition that asks to be retried is.")
+    poll_seconds: float = Field(
+        default=5.0, gt=0, description="How often a run says how far it is, and looks whether it was cancelled."
+    )
     checkpoint_seconds: float = Field(default=120.0, gt=0, description="Between two checkpoints of a training.")
     checkpoint_steps: int = Field(
         default=0, ge=0, description="Steps between two checkpoints, where they come first; 0: by seconds alone."
@@ -77,3 +80,13 @@ class RunSettings(BaseSettings):
     clip_cache_bytes: int = Field(
         default=1 << 30, ge=0, description="Memory for clips' pictures in training; more of them go to a scratch file."
     )
+    log: str = Field(
+        default="", description="Where what runs is logged, a line of JSON each: a file, or - for standard error."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What is logged at the least; debug has the beginning of each partition, too."
+    )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Where Prometheus finds the metrics of a run while it lasts; 0: nowhere."
+    )
+    metrics_address: str = Field(default="0.0.0.0", description="The address of that port.")

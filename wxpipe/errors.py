@@ -38,12 +38,24 @@ class Retry(WxpipeError):  # noqa: N818 - a policy, not a failure of the program
     """The work failed for a reason of the moment (storage, network); the same work may succeed later."""
 
 
+class DamagedError(WxpipeError):
+    """What is stored is not what was written, or is gone; it can be made again from what it was made of."""
+
+
+class StoreError(WxpipeError):
+    """The root cannot be written: full, read-only, not permitted. Nothing is half-written, and the stage stops."""
+
+
 class LeaseLostError(WxpipeError):
     """Another run took this partition over; whoever holds the old lease must not write."""
 
 
 class RefusedError(WxpipeError):
     """The request is understood and would do harm or contradict the root; says what to do instead."""
+
+
+class Cancelled(WxpipeError):  # noqa: N818 - a policy, not a failure of the program
+    """A person asked the run to stop: nothing more begins, and what was done is recorded."""
 
 
 class UsageError(WxpipeError):

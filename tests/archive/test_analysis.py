@@ -33,12 +33,13 @@ from wxpipe.archive.analysis import (
 from wxpipe.archive.analysis_capacity import capacity_of, total
 from wxpipe.archive.analysis_listing import GROUPS, OTHER, Listing, list_inventory, list_names
 from wxpipe.archive.analysis_page import page
-from wxpipe.archive.analysis_plots import LIGHT, PLOTS, VARIABLES, Palette, svg
+from wxpipe.archive.analysis_plots import PLOTS
 from wxpipe.archive.analysis_sizes import SMALL, group_medians
 from wxpipe.archive.analysis_words import bytes_text, percent, remarks, stands_out
 from wxpipe.archive.synthetic.source import satellite_toml
 from wxpipe.errors import RefusedError
 from wxpipe.pipeline.backfill import Job, scan
+from wxpipe.plots import LIGHT, VARIABLES, Palette, svg
 from wxpipe.satellites.catalog import Source, parse_satellite, shipped_satellites
 from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.objects import LocalObjects

@@ -18,7 +18,7 @@ from typing import Any
 from tests.benchmarks.report import machine
 from wxpipe.archive.analysis import analyse
 from wxpipe.archive.analysis_listing import list_names
-from wxpipe.archive.inventory import scan_archive
+from wxpipe.archive.listing import scan_archive
 from wxpipe.satellites.catalog import shipped_satellites
 from wxpipe.satellites.names import NameReader
 from wxpipe.store.objects import LocalObjects, ObjectInfo

@@ -287,3 +287,17 @@ def test_a_ledger_that_cannot_be_written_is_a_failed_partition_and_no_crash(
     assert result.state == "failed"
     assert "No space left on device" in result.error
     assert "the ledger could not be written" in result.error
+
+
+def test_what_another_run_holds_is_left_to_it_where_nobody_waits(tmp_path: Path) -> None:
+    context = context_of(tmp_path, "ok")
+    held = context.root.leases.try_acquire(partition(1).lease_key)
+    assert held is not None
+    context.root.leases.beat(held, 1)
+    told: list[Event] = []
+    with listening(told.append):
+        assert run_stage("fake", context, EVERYTHING, Workers(), wait=False) == []
+    assert [event.left for event in told if isinstance(event, Waiting)] == [True]
+    assert entry(context, 1) is None
+    context.root.leases.release(held)
+    assert [result.state for result in run_stage("fake", context, EVERYTHING, Workers(), wait=False)] == ["done"]

@@ -278,7 +278,7 @@ def test_a_damaged_shard_is_named_with_the_way_to_mend_it(frames: FrameStore) ->
         data[1] ^= 4
         objects.put(f"{FOLDER}/{name}", bytes(data))
         array = name.partition("/")[0]
-        with pytest.raises(WxpipeError, match=rf"{FOLDER}/{array} at .*damaged.*ledger/ingest/tiny-sea/.*backfill"):
+        with pytest.raises(WxpipeError, match=rf"{FOLDER}/{array} at .*damaged.*validate --repair.*backfill"):
             read()
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wxpipe.errors import WxpipeError
+from wxpipe.errors import DamagedError
 from wxpipe.store.ledger import Entry, Ledger
 from wxpipe.store.objects import LocalObjects, Objects
 
@@ -96,12 +98,49 @@ def test_preloaded_entries_follow_what_this_process_puts_and_forget_looks_again(
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"stage": "ingest"}', b'{"colour": "red"}', b"\xff\xfe"])
-def test_a_damaged_entry_is_named_with_the_way_to_mend_it(objects: Objects, damage: bytes) -> None:
+def test_a_damaged_entry_is_named_and_counts_as_failed(objects: Objects, damage: bytes) -> None:
     key = "ledger/ingest/coms-ea/2011-03-03.json"
+    ledger = Ledger(objects)
+    ledger.put(replace(DONE, partition="coms-ea/2011-03-04"))
     objects.put(key, damage)
-    for read in (lambda ledger: ledger.get("ingest", DONE.partition), lambda ledger: ledger.entries("ingest")):
-        with pytest.raises(WxpipeError, match=rf"{key}: not a ledger entry .*delete it and run the partition again"):
-            read(Ledger(objects))
+    with pytest.raises(DamagedError, match=rf"{key}: not a ledger entry .*`wxpipe backfill`"):
+        ledger.read("ingest", DONE.partition)
+    for found in (ledger.get("ingest", DONE.partition), ledger.entries("ingest")[DONE.partition]):
+        assert found is not None
+        assert (found.partition, found.state) == (DONE.partition, "failed")
+        assert key in found.error
+    assert ledger.entries("ingest")["coms-ea/2011-03-04"].state == "done"
+    assert ledger.output("ingest", DONE.partition) == ""
+
+
+def test_every_flipped_bit_of_an_entry_is_noticed(tmp_path: Path) -> None:
+    objects, key = LocalObjects(tmp_path), "ledger/ingest/coms-ea/2011-03-03.json"
+    ledger = Ledger(objects)
+    ledger.put(DONE)
+    whole = objects.get(key)
+    for place in range(len(whole)):
+        for bit in (0, 3, 5):
+            spoiled = bytearray(whole)
+            spoiled[place] ^= 1 << bit
+            (tmp_path / key).write_bytes(spoiled)
+            try:
+                found = ledger.read("ingest", DONE.partition)
+            except DamagedError:
+                continue
+            assert found == DONE, f"byte {place}, bit {bit}"  # e.g. a space between two fields became a tab
+
+
+def test_an_entry_of_another_partition_is_not_taken(objects: Objects) -> None:
+    ledger = Ledger(objects)
+    ledger.put(DONE)
+    objects.put("ledger/ingest/coms-ea/2011-03-04.json", objects.get("ledger/ingest/coms-ea/2011-03-03.json"))
+    with pytest.raises(DamagedError, match="it tells of ingest coms-ea/2011-03-03"):
+        ledger.read("ingest", "coms-ea/2011-03-04")
+
+
+def test_an_entry_without_a_checksum_is_one_of_before(objects: Objects) -> None:
+    objects.put("ledger/ingest/coms-ea/2011-03-03.json", json.dumps(asdict(DONE)).encode())
+    assert Ledger(objects).read("ingest", DONE.partition) == DONE
 
 
 def test_content_leaves_out_when_where_and_how_often() -> None:

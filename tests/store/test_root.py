@@ -76,11 +76,17 @@ def test_other_settings_are_refused_by_name(place: str) -> None:
     assert Root(place).settings == DataSettings()
 
 
-@pytest.mark.parametrize("wrong", [FORMAT + 1, 0, "1"])
-def test_an_unknown_format_is_refused_before_anything_else_is_read(place: str, wrong: object) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "remedy"),
+    [
+        (FORMAT - 1, "`wxpipe migrate --root .* leads to it"),
+        *((form, "use the version") for form in (FORMAT + 1, 0, "1")),
+    ],
+)
+def test_another_format_is_refused_before_anything_else_is_read(place: str, wrong: object, remedy: str) -> None:
     text = f'format = {wrong!r}\n[data]\nof_the_future = 1\n[satellites.x]\nname = "x"\n'
     open_objects(place).put(SETTINGS, text.encode())
-    with pytest.raises(RefusedError, match=rf"has format {wrong}, this version reads {FORMAT}; use `wxpipe migrate`"):
+    with pytest.raises(RefusedError, match=rf"has format {wrong}, this version reads {FORMAT}; {remedy}"):
         Root(place)
 
 
@@ -167,10 +173,14 @@ def test_a_satellite_that_would_change_the_data_is_refused_by_field(
     assert Root(root.url).satellites == {"tiny": satellite}
 
 
-@pytest.mark.parametrize("last_day", [date(2020, 3, 1), date(2020, 3, 3)])
-def test_another_last_day_leads_to_extend(root: Root, satellite: Satellite, last_day: date) -> None:
-    with pytest.raises(RefusedError, match=rf"last_day is 2020-03-02 in the root and {last_day} now.*wxpipe extend"):
-        root.adopt({"tiny": satellite.model_copy(update={"last_day": last_day})})
+def test_a_later_last_day_leads_to_extend(root: Root, satellite: Satellite) -> None:
+    with pytest.raises(RefusedError, match=r"last_day is 2020-03-02 in the root and 2020-03-03 now.*wxpipe extend"):
+        root.adopt({"tiny": satellite.model_copy(update={"last_day": date(2020, 3, 3)})})
+
+
+def test_a_definition_from_before_an_extension_leaves_the_axis_long(root: Root, satellite: Satellite) -> None:
+    root.adopt({"tiny": satellite.model_copy(update={"last_day": date(2020, 3, 1), "title": "New"})})
+    assert Root(root.url).satellites == {"tiny": satellite.model_copy(update={"title": "New"})}
 
 
 def test_how_files_are_named_may_change(root: Root, satellite: Satellite) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wxpipe.archive.ingest_day import CONTRACT, Day, DayIngest, inputs_digest, satellite_digest
-from wxpipe.archive.inventory import inventory_of, rows_digest
+from wxpipe.archive.inventory import inventory_of
 from wxpipe.archive.layers import register_layers
-from wxpipe.errors import RefusedError
+from wxpipe.archive.stored_day import read_back_day
+from wxpipe.errors import DamagedError, RefusedError
 from wxpipe.store.frames import frame_store
 from wxpipe.store.objects import Objects, open_objects
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
@@ -26,13 +27,16 @@ class Ingest:
                 yield Partition(source.id, day)
 
     def fingerprint(self, partition: Partition, context: Context) -> str:
-        day = Day.of(partition, context)
+        assert partition.day is not None
+        inventory = inventory_of(context.root, partition.source)
+        files, before = inventory.digests(partition.day)
+        expected = inventory.expected(partition.day)
         return fingerprint_of(
             contract=CONTRACT,
             satellite=satellite_digest(context.root, partition.source),
-            files=rows_digest(day.files),
-            before=rows_digest(day.before),
-            expected=(day.expected.start, day.expected.stop),
+            files=files,
+            before=before,
+            expected=(expected.start, expected.stop),
         )
 
     def prepare(self, partitions: list[Partition], context: Context) -> None:
@@ -53,6 +57,10 @@ class Ingest:
             known if known is not None else DayIngest(day, frame_store(context.root, partition.source), archive).run()
         )
 
+    def read_back(self, partition: Partition, context: Context) -> str:
+        assert partition.day is not None
+        return read_back_day(frame_store(context.root, partition.source), partition.day)
+
     def _unchanged(self, partition: Partition, day: Day, archive: Objects, context: Context) -> Outcome | None:
         """The recorded outcome, where files were touched and their content is what it was: one hash, no decoding."""
         entry = context.previous
@@ -60,7 +68,10 @@ class Ingest:
             return None
         if inputs_digest(day, archive, frame_store(context.root, partition.source)) != entry.inputs:
             return None
-        records = context.root.quarantine.get(self.name, partition.source, day.day)
+        try:
+            records = context.root.quarantine.get(self.name, partition.source, day.day)
+        except DamagedError:
+            return None
         return Outcome(entry.counts, entry.output, entry.inputs, tuple(records))
 
 

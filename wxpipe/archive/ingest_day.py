@@ -7,7 +7,6 @@ import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
 
 import numpy as np
 
@@ -16,8 +15,9 @@ from wxpipe.archive.decode import require_sane_size
 from wxpipe.archive.inventory import RawFile, inventory_of
 from wxpipe.archive.picture import PictureReader, SoundPicture
 from wxpipe.archive.quality import Doubt
-from wxpipe.errors import NotFoundError, Quarantine
-from wxpipe.store.frames import DayFrames, FrameStore, Status, content_digest
+from wxpipe.archive.stored_day import SMALL, day_digest, pixel_digest, stored
+from wxpipe.errors import DamagedError, NotFoundError, Quarantine
+from wxpipe.store.frames import DayFrames, FrameStore, Status
 from wxpipe.store.objects import Objects
 from wxpipe.store.quarantine import Record
 from wxpipe.store.root import FREE_FIELDS, Root
@@ -28,6 +28,10 @@ CONTRACT = 1
 
 GONE, UNREADABLE = "gone", "unreadable"
 """Reasons that lie not in a file but in the moment: `scan` looks whether they hold still."""
+
+
+LOST = "lost"
+"""Reason of a picture whose file is away, and which is damaged where it was stored."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,8 @@ class Day:
     def of(cls, partition: Partition, context: Context) -> Day:
         assert partition.day is not None
         inventory = inventory_of(context.root, partition.source)
-        slots = inventory.axis.day_slots(partition.day)
-        first, last = inventory.span() or (slots.stop, slots.stop)
-        expected = range(max(slots.start, first), min(slots.stop, last + 1))
-        return cls(partition.day, inventory.day(partition.day), inventory.before(partition.day), expected)
+        day = partition.day
+        return cls(day, inventory.day(day), inventory.before(day), inventory.expected(day))
 
 
 @dataclass
@@ -60,7 +62,8 @@ class DayIngest:
     records: list[Record] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     content: dict[str, str] = field(default_factory=dict)
-    pixels: dict[str, bytes] = field(default_factory=dict)
+    pixels: dict[Cell, bytes] = field(default_factory=dict)
+    """Digests of what was stored, by slot of the day and channel."""
     unread: set[str] = field(default_factory=set)
     taken: dict[Cell, RawFile] = field(default_factory=dict)
     """Which file each picture is of; one that was carried over, the first of those that it was of."""
@@ -174,27 +177,37 @@ class DayIngest:
         self.made.status[at] = Status.SUSPECT if picture.doubts else Status.GOOD
         self.made.layer[at], self.made.rows[at] = picture.layer, picture.picture.shape[0]
         self.made.time_observed[at] = observed
-        self.pixels[f"{at}"] = b"".join(
-            hashlib.sha256(array.tobytes()).digest() for array in (picture.picture, picture.reduced)
-        )
+        self.pixels[at] = pixel_digest(picture.picture, picture.reduced)
 
     def _carry_over(self, slot: int, index: int, files: list[RawFile]) -> SoundPicture | None:
         """The stored picture of files that have vanished, or cannot be read now: an absence erases nothing."""
-        kept = self._stored(slot, index) if files else None
-        if kept is None:
+        try:
+            kept = self._stored(slot, index) if files else None
+            if kept is None:
+                return None
+            small = (self.frames.slots(name, slot, slot + 1) for name in ("status", "time_observed"))
+            status, observed = (int(values[0, index]) for values in small)
+        except DamagedError as error:
+            self._note_lost(files[0], slot, index, error)
             return None
-        status, observed = (int(self.frames.slots(n, slot, slot + 1)[0, index]) for n in ("status", "time_observed"))
         self._keep(slot, index, kept, observed)
         self.made.status[slot - self.slots.start, index] = status
         self.counts["carried_over"] += 1
         self.taken[slot, index] = files[0]
         return kept
 
+    def _note_lost(self, file: RawFile, slot: int, index: int, error: DamagedError) -> None:
+        """The file is away and its picture is damaged: it is lost, unless the file comes back."""
+        record = Record(file.path, LOST, "the stored picture of a file that is away", str(error))
+        self.records.append(replace(record, channel=self.frames.channels[index], slot=slot))
+
     def _stored(self, slot: int, index: int) -> SoundPicture | None:
         channel = self.frames.channels[index]
         try:
             picture = self.frames.picture(slot, channel)
-        except NotFoundError:
+        except NotFoundError as error:
+            if stored(self.frames.slots("status", slot, slot + 1)[0, index]):
+                raise DamagedError(f"{error}, and its status says that one is") from error
             return None
         layer = int(self.frames.slots("layer", slot, slot + 1)[0, index])
         return self.reader.stored(picture, self.frames.reduced([slot], [channel])[0, 0], layer, channel)
@@ -209,7 +222,8 @@ class DayIngest:
                 data = self._bytes_of(file)
                 found = found or self.reader.read(data, file.path, file.channel, file.time)
         if found is None and files and all(file.path in self.unread or file.vanished for file in files):
-            found = self._stored(slot, index)
+            with contextlib.suppress(DamagedError):  # that day's own validation finds it; here it is only looked at
+                found = self._stored(slot, index)
         if found is not None:
             self.compared.add(slot, index, found)
 
@@ -236,7 +250,7 @@ class DayIngest:
 
     def _outcome(self) -> Outcome:
         """Counts and digests, of the small arrays as they are read back."""
-        small = {n: self.frames.day(n, self.day.day) for n in ("status", "layer", "rows", "time_observed")}
+        small = {name: self.frames.day(name, self.day.day) for name in SMALL}
         status, required = small["status"], np.asarray(self.frames.source.satellite.required)
         usable = (status == Status.GOOD) | (status == Status.SUSPECT)
         counts: dict[str, int] = {f"pictures_{s.name.lower()}": int((status == s).sum()) for s in Status}
@@ -251,9 +265,8 @@ class DayIngest:
             "frames_good": int(usable[:, required].all(axis=1).sum()),
             "frames_missing": int((whole == Status.MISSING).any(axis=1).sum()),
         }
-        parts: dict[str, Any] = {**small, **self.pixels}
         inputs = digest_of(self.day, self.content, self.frames)
-        return Outcome(counts, content_digest(parts), inputs, tuple(self.records))
+        return Outcome(counts, day_digest(small, self.pixels), inputs, tuple(self.records))
 
 
 def _by_size(files: list[RawFile]) -> list[RawFile]:

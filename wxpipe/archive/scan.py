@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
 
 from wxpipe.archive.ingest_day import GONE, UNREADABLE
-from wxpipe.archive.inventory import UNPARSED, inventory_of, scan_archive
+from wxpipe.archive.inventory import inventory_of, read_table
+from wxpipe.archive.listing import recorded_digest, scan_archive
+from wxpipe.archive.recent import Seen, outermost, recent_folders
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import load_satellites, shipped_satellites
 from wxpipe.satellites.names import NameReader
@@ -15,10 +20,14 @@ from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.objects import Objects, open_objects
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
-from wxpipe.store.tables import get_table
 
 PUT_ASIDE = ("scan", "archive", date.min)
 """Under which stage, source and day the quarantine holds files whose names give none."""
+
+LISTED_ALL = "listings/all.json"
+"""When the whole archive was listed last; no part of the content."""
+LIST_ALL_EVERY = timedelta(days=7)
+MONTHS_TO_LEARN_FROM = 2
 
 
 class Scan:
@@ -38,11 +47,18 @@ class Scan:
         """Nothing to prepare."""
 
     def run(self, partition: Partition, context: Context) -> Outcome:
-        """Lists everything; ``options["satellites"]`` names a site's own satellite files."""
-        root = context.root
+        """Lists the archive; ``options["satellites"]`` names a site's own satellite files.
+
+        With ``options["listing"] == "recent"`` only the folders of recent days are listed, if all of them were
+        within the last week.
+        """
+        root, began = context.root, datetime.now(UTC)
         satellites = known_satellites(root, context.options.get("satellites"))
         archive = open_objects(context.archive)
-        counts = scan_archive(archive, root, NameReader(satellites.values()), context.progress, satellites)
+        folders = folders_of_update(root, began) if context.options.get("listing") == "recent" else [""]
+        counts = scan_archive(archive, root, NameReader(satellites.values()), context.progress, satellites, folders)
+        if "" in folders:
+            root.objects.put(LISTED_ALL, json.dumps({"began": began.isoformat()}).encode())
         root.memo.clear()
         root.quarantine.replace(*PUT_ASIDE, counts.put_aside)
         reopen_days(root, archive)
@@ -53,10 +69,40 @@ class Scan:
                 "unconfigured": counts.unconfigured,
                 "unlistable": counts.unlistable,
                 "vanished": counts.vanished,
-                "recorded": sum(inventory_of(root, source.id).count()["files"] for source in root.sources),
+                "recorded": counts.recorded,
             },
-            inventory_digest(root),
+            counts.digest,
         )
+
+    def read_back(self, partition: Partition, context: Context) -> str:
+        return recorded_digest(context.root)
+
+
+def folders_of_update(root: Root, now: datetime) -> list[str]:
+    """The folders that an update lists: those of recent days; everything where that was not listed for a week."""
+    try:
+        listed = datetime.fromisoformat(json.loads(root.objects.get(LISTED_ALL))["began"])
+    except (NotFoundError, ValueError, KeyError, TypeError):
+        return [""]
+    if not timedelta(0) <= now - listed < LIST_ALL_EVERY:
+        return [""]
+    folders: set[str] = set()
+    for source in root.sources:
+        inventory = inventory_of(root, source.id)
+        months = inventory.months()[-MONTHS_TO_LEARN_FROM:]
+        seen = [one for month in months for one in _seen(read_table(root, source.id, month))]
+        span = inventory.span()
+        if seen and span is not None:
+            folders.update(recent_folders(seen, inventory.axis.day(span[1]), now.date()))
+    return outermost(folders) or [""]
+
+
+def _seen(table: pa.Table) -> list[Seen]:
+    """Each folder of a month's files, with the times of its first and last."""
+    found: dict[str, list[datetime]] = {}
+    for path, time in zip(table["path"].to_pylist(), table["time"].to_pylist(), strict=True):
+        found.setdefault(path.rpartition("/")[0], []).append(time)
+    return [Seen(folder, time) for folder, times in found.items() for time in {min(times), max(times)}]
 
 
 def known_satellites(root: Root, site: str | None) -> dict[str, Satellite]:
@@ -103,17 +149,3 @@ def _readable(archive: Objects, path: str) -> bool:
     except (NotFoundError, OSError):
         return False
     return True
-
-
-def inventory_digest(root: Root) -> str:
-    """Digest of the whole inventory, without sizes of Parquet pages or times of writing."""
-    months = {
-        f"{source.id}/{month}": inventory_of(root, source.id).month_digest(month)
-        for source in root.sources
-        for month in inventory_of(root, source.id).months()
-    }
-    try:
-        unparsed = fingerprint_of(rows=get_table(root.objects, UNPARSED).to_pylist())
-    except NotFoundError:
-        unparsed = ""
-    return fingerprint_of(months=months, unparsed=unparsed)

@@ -9,12 +9,19 @@ import typer
 
 from wxpipe.cli import (
     backfill,
+    cancel,
     digest,
     embed,
     evaluate,
+    extend,
+    gc,
+    metrics,
+    migrate,
     pairs,
     plan,
     release,
+    reprocess,
+    retry,
     scan,
     search,
     similarity,
@@ -22,9 +29,10 @@ from wxpipe.cli import (
     status,
     synth,
     train,
+    update,
     validate,
 )
-from wxpipe.errors import UsageError, WxpipeError
+from wxpipe.errors import Cancelled, UsageError, WxpipeError
 
 app = typer.Typer(
     name="wxpipe",
@@ -34,7 +42,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (backfill, scan, plan, status, validate, digest, search, similarity, sql, train, embed, evaluate, synth):
+VERBS = (
+    *(backfill, update, reprocess, retry, cancel, extend, migrate),
+    *(scan, plan, status, metrics, validate, gc, digest),
+    *(search, similarity, sql, train, embed, evaluate, synth),
+)
+for verb in VERBS:
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
 app.add_typer(pairs.app, name="pairs")
 app.add_typer(release.app, name="release")
@@ -46,6 +59,8 @@ def main() -> None:
         app()
     except UsageError as error:
         _say(error, 2)
+    except Cancelled as error:
+        _say(f"{error}; what was done is recorded, and the same command goes on from there", 130)
     except WxpipeError as error:
         _say(error, 1)
     except BrokenPipeError:

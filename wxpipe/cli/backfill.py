@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -20,6 +22,7 @@ from wxpipe.cli.options import (
     Workers,
     parse_day,
 )
+from wxpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from wxpipe.config import DataSettings
@@ -47,19 +50,35 @@ def command(
     clips: Annotated[
         Literal["even", "published"] | None, typer.Option("--clips", help="Of a new root: how frames are chosen.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="DIR", help="Write what the run did into DIR, as a page.")
+    ] = None,
 ) -> None:
     """Scan an archive and do everything that is due: ingest, histograms, clips, a model, vectors, a release.
 
     Plans first; Prefect and Dask start only if there is work. Done work is never done again.
     """
-    from wxpipe.cli.show import console, show_notes, show_plan, show_report
-    from wxpipe.pipeline.backfill import Job, finish, plan
+    from wxpipe.pipeline.backfill import Job
     from wxpipe.pipeline.plan import Range
 
     wanted = Range(tuple(satellite or ()), parse_day(first, "--from"), parse_day(last, "--to"), tuple(stage or ()))
     options = {"train_epochs": epochs} if epochs else {}
     job = Job(root, archive, satellites, wanted, options, _settings(histograms, clips))
+    check_report_folder(report)
     list_archive(job)
+    run_due(job, scheduler, workers, direct, report)
+
+
+def run_due(job: Job, scheduler: str, workers: int, direct: bool, folder: Path | None = None) -> None:
+    """Does what is due of a job, and reports; ends the command with the exit code of what it came to.
+
+    Args:
+        folder: where a page about the run is put, too.
+    """
+    began = datetime.now(UTC)
+    from wxpipe.cli.show import console, show_notes, show_plan, show_report
+    from wxpipe.pipeline.backfill import finish, plan
+
     due = plan(job)
     if due.work:
         show_plan(due)
@@ -68,8 +87,28 @@ def command(
         console.print(f"nothing to do: all {len(due.steps)} partitions are done")
         show_notes(job)
         report = finish(job, [])
-    show_report(report, root)
+    show_report(report, job.root)
+    if folder is not None:
+        print(_write_report(job, report, began, folder))
     raise typer.Exit(report.exit_code)
+
+
+def check_report_folder(report: Path | None) -> None:
+    """Raises UsageError where a page cannot be put there."""
+    if report is not None and report.exists() and not report.is_dir():
+        raise UsageError(f"--report {report}: is a file; expected a folder, which is made where it is missing")
+
+
+def _write_report(job: Job, report: Report, began: datetime, folder: Path) -> Path:
+    from wxpipe.pages import write_page
+    from wxpipe.pipeline.coverage_words import ARCHIVE, Place
+    from wxpipe.pipeline.run_page import Told, page
+    from wxpipe.pipeline.status import survey
+    from wxpipe.store.root import require_root
+
+    found = survey(require_root(job.root))
+    place = Place(found.root.url, job.archive or ARCHIVE)
+    return write_page(folder, page(Told(job.verb, place, report, found, began, found.when)))
 
 
 def _settings(histograms: list[str] | None, clips: str | None) -> DataSettings | None:

@@ -44,16 +44,16 @@ def command(
     with _progress() as tell:
         judged = evaluate(opened, _source(opened, satellite), settings, truth, tell)
     if report is not None:
-        from wxpipe.evaluation.judge_page import PAGE, page
+        from wxpipe.evaluation.judge_page import page
+        from wxpipe.pages import write_page
 
-        report.mkdir(parents=True, exist_ok=True)
-        (report / PAGE).write_text(page(opened, judged), encoding="utf-8")
+        written = write_page(report, page(opened, judged))
     if as_json:
         print_json(judged.document())
         return
     _show(judged)
     if report is not None:
-        print(report / PAGE)
+        print(written)
 
 
 def _source(root: OpenedRoot, satellite: str) -> Source:

@@ -29,6 +29,7 @@ Stage = Annotated[list[str] | None, typer.Option("--stage", help="A stage; may b
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Local Dask workers; 0: one a core.")]
 Scheduler = Annotated[str, typer.Option("--scheduler", metavar="ADDRESS", help="A running Dask scheduler instead.")]
 Direct = Annotated[bool, typer.Option("--direct", help="Without Prefect; --workers 0 then stays in this process.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
 
 def parse_day(text: str, option: str) -> date | None:

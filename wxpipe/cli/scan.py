@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from wxpipe.archive.analysis import Figures
     from wxpipe.archive.analysis_listing import Listing
 
-PAGE = "index.html"
-
 
 def command(
     context: typer.Context,
@@ -89,13 +87,13 @@ def _report(listing: Listing, folder: Path) -> None:
 
     from wxpipe.archive.analysis import analyse
     from wxpipe.archive.analysis_page import page
+    from wxpipe.pages import write_page
 
     figures = [analyse(source, columns) for source, columns in listing.columns.values()]
     text = page(listing, figures, datetime.now(UTC))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PAGE).write_text(text, encoding="utf-8")
+    written = write_page(folder, text)
     _show(listing, figures)
-    print(folder / PAGE)
+    print(written)
 
 
 def _show(listing: Listing, every: list[Figures]) -> None:

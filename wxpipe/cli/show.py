@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
+
+from wxpipe.pipeline.pace import Pace, told
 
 if TYPE_CHECKING:
     from wxpipe.pipeline.backfill import Job, Report
-    from wxpipe.pipeline.events import Event
+    from wxpipe.pipeline.events import Event, Result, StageStarted
     from wxpipe.pipeline.plan import Plan
 
 console = Console(stderr=True)
@@ -20,36 +32,67 @@ console = Console(stderr=True)
 
 @contextmanager
 def watching() -> Iterator[None]:
-    """Shows a progress bar a stage for whatever runs in this process."""
+    """Shows a progress bar a stage for whatever runs in this process, and logs and measures it as settings ask."""
+    from wxpipe.config import RunSettings
+    from wxpipe.pipeline.logs import logged
+    from wxpipe.pipeline.metrics import measured
+
+    bars = nullcontext() if RunSettings().log == "-" else _bars()  # lines and bars would spoil each other
+    with logged(), measured(), bars:
+        yield
+
+
+@contextmanager
+def _bars() -> Iterator[None]:
     from wxpipe.cli.show_training import TrainingBars
-    from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, listening
+    from wxpipe.pipeline.events import Note, Waiting, listening
 
     columns = (SpinnerColumn(), TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[note]}"), TimeRemainingColumn())  # fmt: skip
-    bars: dict[str, int] = {}
+               TimeElapsedColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
     with Progress(*columns, console=console, transient=False) as progress:
-        training = TrainingBars(progress)
+        stages, training = StageBars(progress), TrainingBars(progress)
 
         def show(event: Event) -> None:
-            if isinstance(event, StageStarted):
-                if event.stage in bars:
-                    known = next(task for task in progress.tasks if task.id == bars[event.stage])
-                    progress.update(known.id, total=(known.total or 0) + event.partitions)
-                elif event.partitions:
-                    bars[event.stage] = progress.add_task(event.stage, total=event.partitions, note="")
-            elif isinstance(event, Note):
+            if isinstance(event, Note):
                 training.show(event)
             elif isinstance(event, Waiting):
-                progress.console.print(f"waiting for {event.lease}, held by {event.holder}")
-            elif isinstance(event, Result) and event.stage in bars:
-                progress.advance(bars[event.stage])  # type: ignore[arg-type]
-                if event.state == "failed":
-                    progress.console.print(
-                        f"[red]failed[/] {event.stage} {event.partition.key}: {event.error}", markup=True
-                    )
+                what = "left to" if event.left else "held by"
+                progress.console.print(f"waiting for {event.lease}, {what} {event.holder}")
+            else:
+                stages.show(event)
 
         with listening(show):
             yield
+
+
+class StageBars:
+    """A bar a stage: partitions that came, how long it took so far, and how long the rest will, once that is known."""
+
+    def __init__(self, progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
+        self._progress, self._clock = progress, clock
+        self._bars: dict[str, TaskID] = {}
+        self._paces: dict[str, Pace] = {}
+
+    def show(self, event: Result | StageStarted) -> None:
+        from wxpipe.pipeline.events import StageStarted
+
+        if event.stage not in self._bars and isinstance(event, StageStarted) and event.partitions:
+            self._bars[event.stage] = self._progress.add_task(event.stage, total=0, note="")
+            self._paces[event.stage] = Pace(self._clock())
+        if event.stage not in self._bars:
+            return
+        bar, pace = self._bars[event.stage], self._paces[event.stage]
+        if isinstance(event, StageStarted):
+            known = next(task for task in self._progress.tasks if task.id == bar)
+            self._progress.update(bar, total=(known.total or 0) + event.partitions)
+            pace.more(event.by_source)
+            return
+        if event.state != "lost":  # which comes again
+            pace.came(event.partition.source, event.seconds)
+            self._progress.update(bar, advance=1, note=told(pace.left(self._clock())))
+        if event.state == "failed":
+            text = f"[red]failed[/] {event.stage} {event.partition.key}: {escape(event.error)}"
+            self._progress.console.print(text, highlight=False)
 
 
 def show_plan(plan: Plan) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from wxpipe.embedding.history import EpochRecord, Remark, TrainingEvent, tell_nobody
-from wxpipe.errors import NotFoundError, Retry, WxpipeError
+from wxpipe.errors import NotFoundError, Retry, StoreError, WxpipeError
 from wxpipe.store.objects import Objects
 from wxpipe.store.writepoints import write_point
 
@@ -148,7 +148,7 @@ class Checkpoints:
             self._good.append(number)
             self._last = state.position
             self._remove([n for n in self._there if n not in self._good[-KEPT:]])
-        except (OSError, Retry) as error:
+        except (OSError, Retry, StoreError) as error:
             self._tell(Remark(f"no checkpoint could be written ({error}); the training goes on without"))
         self._restart_count()
 

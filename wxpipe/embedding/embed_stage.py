@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from wxpipe.embedding.train_stage import current_model, model_folder
-from wxpipe.errors import NotFoundError
+from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.satellites.catalog import Source
 from wxpipe.similarity.clip_stage import read_clips
 from wxpipe.similarity.identity import frame_id
@@ -44,7 +45,7 @@ class Embed:
 
     name = "embed"
     trigger = "by day"
-    needs = ("clips", "train")
+    needs = ("ingest", "clips", "train")
 
     def partitions(self, context: Context) -> Iterable[Partition]:
         return done_partitions(context, "ingest")
@@ -72,6 +73,26 @@ class Embed:
         units = back["unit"].to_pylist()
         counts = {"frame_vectors": units.count("frame"), "clip_vectors": units.count("clip")}
         return Outcome(counts, vectors_digest(back))
+
+    def read_back(self, partition: Partition, context: Context) -> str:
+        assert partition.day is not None
+        model = self.recorded_model(partition, context)
+        table = read_vectors(context.root, model, partition.source, partition.day)
+        try:
+            return vectors_digest(table)
+        except (KeyError, AttributeError, pa.ArrowException) as error:
+            key = vector_key(model, partition.source, partition.day)
+            raise DamagedError(f"{key}: not a table of vectors ({error})") from error
+
+    def recorded_model(self, partition: Partition, context: Context) -> str:
+        """The model that the ledger's entry is of, where it can be told; else the one that a run would take."""
+        entry = context.root.ledger.get(self.name, partition.key)
+        usual = model_of(context, partition.source)
+        for model in (usual, *context.root.objects.names("vectors")):
+            named = replace(context, options={**context.options, "model": model})
+            if entry is not None and entry.fingerprint == self.fingerprint(partition, named):
+                return model
+        return usual
 
 
 def model_of(context: Context, source: str) -> str:

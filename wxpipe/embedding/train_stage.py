@@ -17,9 +17,19 @@ import pyarrow as pa
 
 from wxpipe import __version__
 from wxpipe.config import RunSettings
-from wxpipe.embedding.cards import CARD, ClipCard, DataCard, InputCard, ModelCard, model_fingerprint, read_card
+from wxpipe.embedding.cards import (
+    CARD,
+    WEIGHTS,
+    ClipCard,
+    DataCard,
+    InputCard,
+    ModelCard,
+    model_fingerprint,
+    read_card,
+    weights_digest,
+)
 from wxpipe.embedding.history import TrainingHistory
-from wxpipe.errors import NotFoundError
+from wxpipe.errors import DamagedError, NotFoundError, RefusedError
 from wxpipe.satellites.catalog import Source
 from wxpipe.similarity.clip_stage import clip_rule
 from wxpipe.similarity.pairs import SCHEMA, read_triples
@@ -83,6 +93,9 @@ class Train:
             root.objects.put(f"{model_folder(model)}/{name}", files[name])
         return Outcome({**counts, "trained": int(card.trained)}, model, obsolete=checkpoints)
 
+    def read_back(self, partition: Partition, context: Context) -> str:
+        return read_back_model(context.root, current_model(context.root, partition.name))
+
 
 def model_folder(model: str) -> str:
     """Where a model lies: ``models/<name>/<fingerprint>``."""
@@ -93,6 +106,27 @@ def model_folder(model: str) -> str:
 def current_model(root: Root, source: str) -> str:
     """The model string of a source's latest training, or an empty string."""
     return root.ledger.output("train", source)
+
+
+def read_back_model(root: Root, model: str) -> str:
+    """The string of a model by what is stored of it: its weights, its card, and a trained one's history.
+
+    Raises:
+        NotFoundError: a file of it is gone.
+        DamagedError: one is not what was written.
+    """
+    folder = model_folder(model)
+    try:
+        card = read_card(root.objects.get(f"{folder}/{CARD}"))
+        found = weights_digest(root.objects.get(f"{folder}/{WEIGHTS}"))
+        if card.trained:
+            json.loads(root.objects.get(f"{folder}/{HISTORY}"))
+        fingerprint = model_fingerprint(card)
+    except (RefusedError, ValueError) as error:
+        raise DamagedError(f"{folder}: {error}") from error
+    if found != card.weights:
+        raise DamagedError(f"{folder}: the card expects weights {card.weights}, found {found}")
+    return f"{card.name}-{fingerprint}"
 
 
 def read_model_card(root: Root, model: str) -> ModelCard:

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from wxpipe.archive.analysis_page import STYLE, table
-from wxpipe.archive.analysis_plots import VARIABLES, svg
 from wxpipe.embedding.curves import draw_curves
 from wxpipe.errors import NotFoundError
 from wxpipe.evaluation.bootstrap import Estimate, Gain
@@ -20,9 +18,10 @@ from wxpipe.evaluation.judge import Evaluation
 from wxpipe.evaluation.judge_plots import draw_figures, draw_recall, draw_scatter
 from wxpipe.evaluation.judge_words import SHARE, SIGN, interval, number, what_training_gained, what_was_judged
 from wxpipe.evaluation.rows import TRAINED, UNTRAINED
+from wxpipe.pages import document, table
+from wxpipe.plots import VARIABLES, svg
 from wxpipe.store.root import Root
 
-PAGE = "index.html"
 OWN_STYLE = """
 td small { display: block; color: var(--soft); } .better { color: var(--full); font-weight: 600; }
 .worse { color: var(--alarm); font-weight: 600; } .key { font-size: 1.1rem; } img { max-width: 100%; }
@@ -33,13 +32,9 @@ pre { font: .8rem/1.4 ui-monospace, monospace; overflow-x: auto; background: var
 def page(root: Root, judged: Evaluation) -> str:
     """The whole page; the curve of the training is read from the root, where the model has one."""
     title = f"How well {judged.model} ranks weather"
-    return "\n".join(
+    return document(
+        title,
         [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{html.escape(title)}</title><style>{STYLE}{OWN_STYLE}</style></head><body>",
-            f"<h1>{html.escape(title)}</h1>",
             "<p>A vector of a clip, six hours of pictures, should lie near those of clips that look alike. What looks "
             "alike is told by the ground truth, which compares the pictures' grid histograms and is far too slow to "
             "search with. Here the two are compared on clips that the model has never seen; where that is not so, it "
@@ -52,8 +47,8 @@ def page(root: Root, judged: Evaluation) -> str:
             *_training(root, judged),
             *_words(judged),
             *_dependence(judged),
-            "</body></html>\n",
-        ]
+        ],
+        OWN_STYLE,
     )
 
 

@@ -10,11 +10,11 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from wxpipe.archive.analysis_plots import Palette, many_axes
 from wxpipe.evaluation.events import distant
 from wxpipe.evaluation.figures import COLUMNS
 from wxpipe.evaluation.judge import Evaluation
 from wxpipe.evaluation.rows import ORACLE, UNTRAINED
+from wxpipe.plots import Palette, many_axes
 
 HEXAGONS = 42
 """Along a side of a scatter."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wxpipe.config import DataSettings
 from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.pipeline.events import Result
+from wxpipe.pipeline.logs import log_event
 from wxpipe.pipeline.plan import Plan, Range, make_plan
 from wxpipe.pipeline.reconcile import Difference, reconcile
 from wxpipe.pipeline.run import Workers, execute, run_stage, single_handed
+from wxpipe.pipeline.runs import registered
 from wxpipe.pipeline.stages import chosen
 from wxpipe.store.root import Root, init_root, require_root
 from wxpipe.store.stage import Context, Partition, ignore_progress
@@ -25,6 +27,8 @@ class Job:
         settings: what a new root is made with, and an old one must have; None takes the defaults, or what is there.
         site: a file or folder of satellite TOML files of the site's own.
         options: for stages, e.g. ``{"train_epochs": 20}``.
+        verb: under which the run is registered.
+        wait: for source-months that another run holds; else they are left to it.
     """
 
     root: str
@@ -33,9 +37,25 @@ class Job:
     wanted: Range = field(default_factory=Range)
     options: Mapping[str, Any] = field(default_factory=dict)
     settings: DataSettings | None = None
+    verb: str = "backfill"
+    wait: bool = True
 
     def context(self) -> Context:
         return Context(require_root(self.root), self.archive, options={**self.options, "satellites": self.site})
+
+    def parameters(self) -> dict[str, Any]:
+        """What the job was asked, in words that a person reads in the registry of runs."""
+        wanted = self.wanted
+        said: dict[str, Any] = {
+            "archive": self.archive,
+            "sources": list(wanted.sources),
+            "from": wanted.first,
+            "to": wanted.last,
+            "stages": list(wanted.stages),
+            "days": sorted(f"{source}/{day}" for source, day in wanted.days),
+            "options": dict(self.options),
+        }
+        return {name: value for name, value in said.items() if value}
 
 
 @dataclass(frozen=True)
@@ -77,7 +97,9 @@ def scan(job: Job, progress: Any = ignore_progress) -> Result:
     options = {**job.options, "satellites": job.site}
     with single_handed(root, "scan") as lease:
         context = Context(root, job.archive, lease, options, progress)
-        return execute("scan", Partition("", name="archive"), context)
+        result = execute("scan", Partition("", name="archive"), context)
+        log_event(result)
+        return result
 
 
 def plan(job: Job) -> Plan:
@@ -95,19 +117,24 @@ def check_range(job: Job) -> Range:
     sources = tuple(root.source(name).id for name in job.wanted.sources)
     if job.wanted.first and job.wanted.last and job.wanted.first > job.wanted.last:
         raise UsageError(f"the range begins on {job.wanted.first} and ends before that, on {job.wanted.last}")
-    return Range(sources, job.wanted.first, job.wanted.last, chosen(job.wanted.stages))
+    return replace(job.wanted, sources=sources, stages=chosen(job.wanted.stages))
 
 
 def run(job: Job, workers: Workers) -> Report:
-    """Runs every stage that is due, in order, in this process or on its workers, without Prefect."""
+    """Runs every stage that is due, in order, in this process or on its workers, without Prefect.
+
+    Raises:
+        Cancelled: the run was asked to stop.
+    """
     wanted = check_range(job)
     results: list[Result] = []
-    for name in wanted.stages:
-        if name != "scan":
-            results += run_stage(name, job.context(), wanted, workers)
-        if any(result.state == "failed" and result.trace for result in results):
-            break
-    return finish(job, results)
+    with registered(require_root(job.root), job.verb, job.parameters()):
+        for name in wanted.stages:
+            if name != "scan":
+                results += run_stage(name, job.context(), wanted, workers, wait=job.wait)
+            if any(result.state == "failed" and result.stops for result in results):
+                break
+        return finish(job, results)
 
 
 def finish(job: Job, results: Sequence[Result]) -> Report:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from wxpipe.store.stage import Partition
@@ -14,7 +14,14 @@ State = Literal["done", "failed", "lost"]
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one partition; ``error`` is a message for a person, ``trace`` for who mends the bug."""
+    """What became of one partition; ``error`` is a message for a person, ``trace`` for who mends the bug.
+
+    Attributes:
+        seconds: that it took where it was done; 0 where that was not measured.
+        bytes_written: that it put into the root.
+        reasons: inputs that it put into quarantine, by reason.
+        unwritable: the root could not be written, and so no other partition can be done.
+    """
 
     stage: str
     partition: Partition
@@ -23,22 +30,37 @@ class Result:
     quarantined: int = 0
     error: str = ""
     trace: str = ""
+    seconds: float = 0.0
+    bytes_written: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    unwritable: bool = False
+
+    @property
+    def stops(self) -> bool:
+        """Whether its stage ends with it: a bug, or a root that cannot be written."""
+        return bool(self.trace) or self.unwritable
 
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage begins, with so many partitions to do."""
+    """A stage begins, with so many partitions to do, of so many each source."""
 
     stage: str
     partitions: int
+    by_source: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Another run holds what this one needs next."""
+    """Another run holds what this one needs next.
+
+    Attributes:
+        left: it is not waited for; what is due of it is left to the other run.
+    """
 
     lease: str
     holder: str
+    left: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +90,10 @@ def listening(listener: Callable[[Event], None]) -> Iterator[None]:
         yield
     finally:
         _listeners.remove(listener)
+
+
+def is_listening(listener: Callable[[Event], None]) -> bool:
+    return listener in _listeners
 
 
 def tell(event: Event) -> None:

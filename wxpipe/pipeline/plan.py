@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from wxpipe.pipeline.stages import chosen, get_stage
 from wxpipe.store.ledger import Entry
-from wxpipe.store.stage import Context, Partition, Stage
+from wxpipe.store.stage import Context, Partition, Stage, noting_parts
 
 Reason = Literal["done", "missing", "stale", "failed"]
 REASONS: tuple[Reason, ...] = ("done", "stale", "missing", "failed")
@@ -23,28 +23,38 @@ class Range:
     Attributes:
         sources: ids, e.g. ``coms-ea``.
         first, last: UTC days, both included.
+        days: source-days; where there are any, these alone, and of a later stage also the days before them, whose
+            clips reach into them.
     """
 
     sources: tuple[str, ...] = ()
     first: date | None = None
     last: date | None = None
     stages: tuple[str, ...] = ()
+    days: frozenset[tuple[str, date]] = frozenset()
 
     def covers(self, partition: Partition) -> bool:
         if self.sources and partition.source and partition.source not in self.sources:
             return False
         if partition.day is None:
             return True
+        if self.days and not self.days & {(partition.source, partition.day + timedelta(days=n)) for n in (0, 1)}:
+            return False
         return (self.first is None or partition.day >= self.first) and (self.last is None or partition.day <= self.last)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One partition of one stage, and why it would run (or not)."""
+    """One partition of one stage, and why it would run (or not).
+
+    Attributes:
+        why: of what is stale or failed, in words, where it is known.
+    """
 
     stage: str
     partition: Partition
     reason: Reason
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,11 +87,8 @@ def make_plan(context: Context, wanted: Range) -> Plan:
     """
     names = tuple(name for name in chosen(wanted.stages) if get_stage(name).trigger != "every run")
     context.root.requests.forget()
-    context.root.ledger.preload(*names, *(need for name in names for need in get_stage(name).needs))
-    try:
+    with context.root.ledger.holding(*names, *(need for name in names for need in get_stage(name).needs)):
         return Plan(tuple(step for name in names for step in plan_stage(get_stage(name), context, wanted)))
-    finally:
-        context.root.ledger.forget()
 
 
 def notes(context: Context) -> list[str]:
@@ -100,7 +107,7 @@ def plan_stage(stage: Stage, context: Context, wanted: Range) -> list[Step]:
     """The steps of one stage, in the order of their partitions."""
     entries = context.root.ledger.entries(stage.name)
     return [
-        Step(stage.name, partition, reason_of(stage, partition, context, entries.get(partition.key)))
+        Step(stage.name, partition, *reason_and_why(stage, partition, context, entries.get(partition.key)))
         for partition in stage.partitions(context)
         if wanted.covers(partition)
     ]
@@ -108,16 +115,52 @@ def plan_stage(stage: Stage, context: Context, wanted: Range) -> list[Step]:
 
 def reason_of(stage: Stage, partition: Partition, context: Context, entry: Entry | None) -> Reason:
     """Why a partition is due: never run, failed, or made of something that has changed since."""
+    return reason_and_why(stage, partition, context, entry)[0]
+
+
+def reason_and_why(stage: Stage, partition: Partition, context: Context, entry: Entry | None) -> tuple[Reason, str]:
+    """`reason_of`, and what is known of it: what failed, who asked, what has changed."""
     if entry is None:
-        return "missing"
+        return "missing", ""
     if entry.state != "done":
-        return "failed" if entry.state == "failed" else "stale"
-    if entry.request < request_of(stage.name, partition, context):
-        return "stale"
+        return ("failed", entry.error) if entry.state == "failed" else ("stale", "its remaking was broken off")
+    request = request_of(stage.name, partition, context)
+    if entry.request < request:
+        return "stale", f"asked for by request {request}"
     if stage.trigger == "on request":
-        anew = context.options.get("anew", ())  # frozen: never stale because of newer data, only by request
-        return "stale" if stage.name in anew else "done"
-    return "done" if entry.fingerprint == stage.fingerprint(partition, context) else "stale"
+        # Frozen: never stale because of newer data, only by request.
+        return ("stale", "asked for") if stage.name in context.options.get("anew", ()) else ("done", "")
+    if entry.fingerprint == stage.fingerprint(partition, context):
+        return "done", ""
+    return "stale", _changed(stage, partition, context, entry)
+
+
+CHANGES = {
+    "files": "files changed",
+    "before": "files of the day before changed",
+    "expected": "the source's first or last file is another",
+    "satellite": "the satellite's definition changed",
+    "pictures": "pictures changed",
+    "clips": "clips changed",
+    "embed": "vectors changed",
+    "model": "the model is another",
+    "models": "the model is another",
+    "layouts": "parameters changed: the histograms that are kept",
+    "rule": "parameters changed: what a clip is",
+    "contract": "the stage makes something else now",
+}
+"""What it means that a part of a fingerprint is another; a part that is not here is told by its name."""
+
+
+def _changed(stage: Stage, partition: Partition, context: Context, entry: Entry) -> str:
+    """What differs from what a recorded result was made of; empty where that was not recorded."""
+    if not entry.parts:
+        return "files that could not be read can be now" if not entry.fingerprint else ""
+    with noting_parts() as noted:
+        parts = noted.get(stage.fingerprint(partition, context), {})
+    names = [name for name in (*CHANGES, *sorted(parts.keys() | entry.parts.keys()))
+             if parts.get(name) != entry.parts.get(name)]  # fmt: skip
+    return "; ".join(dict.fromkeys(CHANGES.get(name, f"{name} changed") for name in names))
 
 
 def request_of(stage_name: str, partition: Partition, context: Context) -> int:

@@ -8,66 +8,96 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from itertools import count
 from typing import Any
 
 from wxpipe.config import RunSettings
-from wxpipe.errors import LeaseLostError, Retry, WxpipeError
+from wxpipe.errors import Cancelled, LeaseLostError, Retry, StoreError, WxpipeError
 from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, tell
+from wxpipe.pipeline.logs import log_work
 from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of, request_of
+from wxpipe.pipeline.runs import check_cancelled
 from wxpipe.pipeline.stages import from_on, get_stage
 from wxpipe.store.attempts import Attempt, announcement
 from wxpipe.store.leases import Heartbeat, Lease
 from wxpipe.store.ledger import Entry, Ledger
 from wxpipe.store.meter import metering
+from wxpipe.store.quarantine import Record
 from wxpipe.store.requests import Request
 from wxpipe.store.root import Root
-from wxpipe.store.stage import Context, Partition, Stage, ignore_progress, say_nothing
+from wxpipe.store.stage import Context, Partition, Stage, ignore_progress, noting_parts, say_nothing
 from wxpipe.store.writepoints import looking, write_point
 
 Task = tuple[str, Partition, Context]
 """A stage's name, what it is to do, and where: what travels to a worker."""
 
 
+@dataclass(frozen=True)
+class Clock:
+    """When something began, in seconds of the wall and of this process."""
+
+    wall: float
+    processor: float
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a result is made of: its fingerprint, and the parts of that."""
+
+    fingerprint: str
+    parts: Mapping[str, str]
+
+
 def execute(stage_name: str, partition: Partition, context: Context) -> Result:
     """Does one partition, here: run, look at the lease, write quarantine and ledger.
 
-    A policy exception or a bug is returned as a failed result and recorded; it never escapes to kill a batch. A
-    partition that this run has done already (a scheduler gives what was lost with a worker to another) is not done
-    again.
+    A policy exception or a bug is returned as a failed result and recorded; it never escapes to kill a batch. What
+    this run has done already is not done again.
+
+    Raises:
+        Cancelled: the run was asked to stop while a stage told how it goes; its partition stays open.
     """
     try:
         stage = get_stage(stage_name)
-        fingerprint = stage.fingerprint(partition, context)
+        with noting_parts() as noted:
+            fingerprint = stage.fingerprint(partition, context)
+        made_of = Made(fingerprint, noted.get(fingerprint, {}))
         context.check_lease()
         entry = Ledger(context.root.objects).get(stage_name, partition.key)
-        if entry is not None and _just_done(entry, fingerprint, context):
-            return _recorded(entry, partition, context)
+        if entry is not None and _just_done(entry, made_of, context):
+            assert partition.day is not None
+            return _told(partition, entry, context.root.quarantine.get(stage_name, partition.source, partition.day))
+        log_work("began", stage_name, partition)
         ready = _ready(context, entry)
-        result: Result = _with_retries(lambda: _attempt(stage, partition, ready, fingerprint))
+        result: Result = _with_retries(
+            lambda: _attempt(stage, partition, ready, made_of),
+            lambda error: log_work("again", stage_name, partition, error),
+        )
         return result
+    except Cancelled:
+        raise
     except LeaseLostError as error:
         return Result(stage_name, partition, "lost", {}, error=str(error))
     except Exception as error:
         if isinstance(error, WxpipeError):
-            return record_failure(stage_name, partition, context, str(error))
+            failed = record_failure(stage_name, partition, context, str(error))
+            return replace(failed, unwritable=isinstance(error, StoreError))
         trace = traceback.format_exc()
         return record_failure(stage_name, partition, context, f"{type(error).__name__}: {error}", trace)
 
 
-def _just_done(entry: Entry, fingerprint: str, context: Context) -> bool:
-    made_for = (entry.state, entry.fingerprint, entry.epoch, entry.request)
-    return context.lease is not None and made_for == ("done", fingerprint, context.lease.epoch, context.request)
-
-
-def _recorded(entry: Entry, partition: Partition, context: Context) -> Result:
-    records = context.root.quarantine.get(entry.stage, partition.source, partition.day) if partition.day else []
-    quarantined = sum(record.kind == "quarantined" for record in records)
-    return Result(entry.stage, partition, "done", dict(entry.counts), quarantined)
+def _just_done(entry: Entry, made_of: Made, context: Context) -> bool:
+    """Whether this very run has done it: a scheduler gives what was lost with a worker to another."""
+    if context.lease is None or "/" not in entry.partition:
+        return False
+    is_so = (entry.state, entry.fingerprint, entry.epoch, entry.request)
+    return is_so == ("done", made_of.fingerprint, context.lease.epoch, context.request)
 
 
 def _ready(context: Context, entry: Entry | None) -> Context:
@@ -77,13 +107,13 @@ def _ready(context: Context, entry: Entry | None) -> Context:
     return replace(context, previous=entry if whole else None, anew=anew)
 
 
-def _attempt(stage: Stage, partition: Partition, context: Context, fingerprint: str) -> Result:
+def _attempt(stage: Stage, partition: Partition, context: Context, made_of: Made) -> Result:
     """Announces an attempt, makes the result, and commits it; see `attempts`.
 
     Raises:
         LeaseLostError: this run, or this attempt, may not write any more; what it may have spoilt is asked for again.
     """
-    root, started = context.root, time.monotonic()
+    root, started = context.root, Clock(time.monotonic(), time.process_time())
     before = Ledger(root.objects).get(stage.name, partition.key)
     attempt = Attempt(root.objects, announcement(before, stage.name, partition.key, _epoch(context)))
     root.ledger.put(attempt.entry)
@@ -92,12 +122,14 @@ def _attempt(stage: Stage, partition: Partition, context: Context, fingerprint: 
         context.check_lease()
         with metering() as meter, looking(attempt.look):
             outcome = stage.run(partition, context)
-            context.check_lease()
             entry = replace(
-                attempt.entry, state="done", fingerprint=fingerprint, output=outcome.output, inputs=outcome.inputs,
-                counts=dict(outcome.counts), finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-                seconds=round(time.monotonic() - started, 3), request=context.request, **asdict(meter),
+                attempt.entry, state="done", fingerprint=made_of.fingerprint, parts=made_of.parts,
+                output=outcome.output, inputs=outcome.inputs, counts=dict(outcome.counts),
+                finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+                seconds=round(time.monotonic() - started.wall, 3),
+                processor=round(time.process_time() - started.processor, 3), request=context.request, **asdict(meter),
             )  # fmt: skip
+            context.check_lease()
             if partition.day is not None:
                 root.quarantine.replace(stage.name, partition.source, partition.day, outcome.records)
             context.check_lease()
@@ -112,7 +144,15 @@ def _attempt(stage: Stage, partition: Partition, context: Context, fingerprint: 
         attempt.look("before failure")  # who was overtaken has no say in what became of it
         raise
     _remove(root, outcome.obsolete)
-    return _recorded(entry, partition, context)
+    return _told(partition, entry, outcome.records)
+
+
+def _told(partition: Partition, entry: Entry, records: Iterable[Record]) -> Result:
+    reasons = Counter(record.reason for record in records if record.kind == "quarantined")
+    return Result(
+        entry.stage, partition, "done", dict(entry.counts), reasons.total(), seconds=entry.seconds,
+        bytes_written=entry.bytes_written, reasons=reasons,
+    )  # fmt: skip
 
 
 def repair_of(stage_name: str, partition: Partition) -> Request:
@@ -154,15 +194,15 @@ def record_failure(stage_name: str, partition: Partition, context: Context, mess
     return Result(stage_name, partition, "failed", {}, error=message, trace=trace)
 
 
-def _with_retries(work: Callable[[], Any]) -> Any:
+def _with_retries(work: Callable[[], Any], tell_of: Callable[[Retry], None]) -> Any:
     """Does the work again where it asks for it, a little later each time."""
-    retries = RunSettings().retries
-    for attempt in range(retries + 1):
+    for attempt in count():
         try:
             return work()
-        except Retry:
-            if attempt == retries:
+        except Retry as error:
+            if attempt == RunSettings().retries:  # asked for here alone: settings cost more than an empty partition
                 raise
+            tell_of(error)
             time.sleep(2.0**attempt)
     raise AssertionError("unreachable")
 
@@ -184,7 +224,12 @@ class Workers:
 
 
 def run_stage(
-    stage_name: str, context: Context, wanted: Range, workers: Workers, leases: Sequence[str] | None = None
+    stage_name: str,
+    context: Context,
+    wanted: Range,
+    workers: Workers,
+    leases: Sequence[str] | None = None,
+    wait: bool = True,
 ) -> list[Result]:
     """Does everything of one stage that is due in a range, one lease after another.
 
@@ -194,26 +239,35 @@ def run_stage(
 
     Args:
         leases: only these leases (see `plan.by_lease`); all by default.
+        wait: for what another run holds; else that is left to the other run, and listeners are told so.
+
+    Raises:
+        Cancelled: the run was asked to stop.
     """
-    due = due_by_lease(stage_name, context, wanted)
-    keys = [key for key in due if leases is None or key in leases]
-    tell(StageStarted(stage_name, sum(len(due[key]) for key in keys)))
+    due = due_by_lease(stage_name, context, wanted, leases)
+    by_source = Counter(step.partition.source for steps in due.values() for step in steps)
+    tell(StageStarted(stage_name, by_source.total(), by_source))
     results: list[Result] = []
-    put_off: list[str] = []
-    for key in keys:
+    put_off: dict[str, bool] = {}
+    """Leases that another run holds, and (true) those that were lost to one."""
+    for key in due:
+        check_cancelled()
         lease = context.root.leases.try_acquire(stage_lease(stage_name, key))
         if lease is None:
-            put_off.append(key)
+            put_off[key] = False
             continue
         found = _run_leased(stage_name, context, partial(due.__getitem__, key), workers, lease)
         results += [result for result in found if result.state != "lost"]
-        if any(result.trace for result in results):
+        if any(result.stops for result in found):
             return results
         if any(result.state == "lost" for result in found):
-            put_off.append(key)
-    for key in put_off:
+            put_off[key] = True
+    for key, lost in put_off.items():
+        if not wait and not lost:
+            tell(Waiting(stage_lease(stage_name, key), "another run", left=True))
+            continue
         results += _run_after_others(stage_name, context, wanted, workers, key)
-        if any(result.trace for result in results):
+        if any(result.stops for result in results):
             break
     return results
 
@@ -221,22 +275,43 @@ def run_stage(
 def _run_after_others(stage_name: str, context: Context, wanted: Range, workers: Workers, key: str) -> list[Result]:
     """Waits for a lease, and does what is due then: also what this run may have spoilt when it lost the lease."""
     name = stage_lease(stage_name, key)
-    lease = context.root.leases.acquire(name, lambda holder: tell(Waiting(name, holder)))
+    lease = context.root.leases.acquire(name, lambda holder: tell(Waiting(name, holder)), check_cancelled)
     context.root.memo.clear()  # the other run may have listed the archive anew
-    return _run_leased(
-        stage_name, context, lambda: due_by_lease(stage_name, context, wanted).get(key, []), workers, lease
-    )
+
+    def due() -> list[Step]:
+        return due_by_lease(stage_name, context, wanted, [key]).get(key, [])
+
+    return _run_leased(stage_name, context, due, workers, lease)
 
 
-def due_by_lease(stage_name: str, context: Context, wanted: Range) -> dict[str, list[Step]]:
-    """What is due of a stage now, by the lease that covers it."""
+def due_by_lease(
+    stage_name: str, context: Context, wanted: Range, leases: Sequence[str] | None = None
+) -> dict[str, list[Step]]:
+    """What is due of a stage now, by the lease that covers it.
+
+    Args:
+        leases: only these; of the ledger, only what they need is read then.
+    """
     stage, ledger = get_stage(stage_name), context.root.ledger
+    kept = None if leases is None else frozenset(leases)
     context.root.requests.forget()
-    ledger.preload(stage_name, *stage.needs)
-    try:
-        return by_lease(step for step in plan_stage(stage, context, wanted) if step.reason != "done")
-    finally:
-        ledger.forget()
+    with ledger.holding(stage_name, *stage.needs, only=None if kept is None else near(kept)):
+        due = by_lease(step for step in plan_stage(stage, context, wanted) if step.reason != "done")
+    return {key: steps for key, steps in due.items() if kept is None or key in kept}
+
+
+def near(leases: frozenset[str]) -> Callable[[str], bool]:
+    """Tells of a partition's key whether it is of one of these leases, of the day after, or no day's at all."""
+    if not any("/" in lease for lease in leases):
+        return lambda _: True  # a named thing may be made of everything
+
+    def is_near(key: str) -> bool:
+        source, _, day = key.rpartition("/")
+        if not source or f"{source}/{day[:7]}" in leases:
+            return True
+        return day.endswith("-01") and f"{source}/{date.fromisoformat(day) - timedelta(days=1):%Y-%m}" in leases
+
+    return is_near
 
 
 def stage_lease(stage_name: str, key: str) -> str:
@@ -251,10 +326,7 @@ def _run_leased(
     stage, root = get_stage(stage_name), context.root
     with Heartbeat(root.leases, lease, RunSettings().lease_seconds / 5):
         leased = replace(context, lease=lease, mapper=workers.map)
-        asked = steps()
-        root.ledger.preload(stage_name, *stage.needs)
-        still = [step.partition for step in asked if _still_due(step, context)]
-        root.ledger.forget()
+        still = _still_due(stage, steps(), context)
         if not still:
             return []
         stage.prepare(still, leased)
@@ -263,14 +335,28 @@ def _run_leased(
             for result in done:
                 tell(result)
                 results.append(result)
-                if result.trace:
+                if result.stops:
                     break
+                check_cancelled()
         return results
 
 
-def _still_due(step: Step, context: Context) -> bool:
-    entry = context.root.ledger.get(step.stage, step.partition.key)
-    return reason_of(get_stage(step.stage), step.partition, context, entry) != "done"
+def _still_due(stage: Stage, steps: list[Step], context: Context) -> list[Partition]:
+    """Which of some steps are due by what the ledger says now: read are their entries and what they are made of."""
+    ledger, names = context.root.ledger, (stage.name, *stage.needs)
+    days = {(p.source, p.day + timedelta(days=n)) for p in (step.partition for step in steps) if p.day for n in (0, 1)}
+    if days:
+        ledger.fetch(names, sorted(f"{source}/{day}" for source, day in days))
+    else:
+        ledger.preload(*names)
+    try:
+        return [
+            step.partition
+            for step in steps
+            if reason_of(stage, step.partition, context, ledger.get(stage.name, step.partition.key)) != "done"
+        ]
+    finally:
+        ledger.forget()
 
 
 def _do(
@@ -286,7 +372,11 @@ def _do(
 
 
 def _telling(stage_name: str, partition: Partition, context: Context) -> Context:
-    return replace(context, say=lambda what: tell(Note(stage_name, partition, what)))
+    def say(what: object) -> None:
+        check_cancelled()
+        tell(Note(stage_name, partition, what))
+
+    return replace(context, say=say)
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import Source
 from wxpipe.similarity.clips import ClipRule, find_clips
 from wxpipe.similarity.identity import clip_id
-from wxpipe.store.frames import content_digest, frame_store
+from wxpipe.store.frames import frame_store
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, done_partitions, fingerprint_of
-from wxpipe.store.tables import get_table, put_table
+from wxpipe.store.tables import get_table, put_table, table_digest
 
 CONTRACT = 1
 SCHEMA = pa.schema(
@@ -58,8 +58,11 @@ class Clips:
         key = f"clips/{partition.source}/{partition.day}.parquet"
         put_table(context.root.objects, key, table)
         back = read_clips(context.root, partition.source, partition.day)
-        digest = content_digest({name: str(back[name].to_pylist()).encode() for name in SCHEMA.names})
-        return Outcome({"clips": len(back)}, digest)
+        return Outcome({"clips": len(back)}, table_digest(back, SCHEMA.names))
+
+    def read_back(self, partition: Partition, context: Context) -> str:
+        table = get_table(context.root.objects, f"clips/{partition.source}/{partition.day}.parquet")
+        return table_digest(table, SCHEMA.names)
 
 
 def clip_rule(root: Root, source: Source) -> ClipRule:

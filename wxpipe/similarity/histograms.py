@@ -12,11 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from wxpipe.archive.source_pictures import source_picture
-from wxpipe.errors import NotFoundError
+from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.satellites.catalog import Source
 from wxpipe.similarity.cdf import CountArray, cdf_dtype, grid_cdf_exact, grid_cdf_reference
 from wxpipe.similarity.layout import GridSpec, cell_sizes
-from wxpipe.store.arrays import ArraySpec, create_arrays, encode_chunk, write_shard
+from wxpipe.store.arrays import (
+    ArraySpec,
+    create_arrays,
+    decode_chunk,
+    encode_chunk,
+    layout_faults,
+    parse_shard,
+    restore_layout,
+    shard_key,
+    write_shard,
+)
 from wxpipe.store.frames import FrameStore, Status, frame_store, runs
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, done_partitions, fingerprint_of
@@ -48,10 +58,19 @@ class HistogramStore:
 
     def create(self) -> None:
         """Lays the group out, once."""
-        sizes = self.cell_sizes().tolist()
-        create_arrays(
-            self.root.objects, self.folder, [self.array_spec], {"layout": self.spec.name, "cell_sizes": sizes}
-        )
+        create_arrays(self.root.objects, self.folder, [self.array_spec], self._attributes)
+
+    def layout_faults(self) -> dict[str, str]:
+        """What of the layout is damaged: key to what is wrong."""
+        return layout_faults(self.root.objects, self.folder, [self.array_spec], self._attributes)
+
+    def restore_layout(self) -> list[str]:
+        """Writes damaged documents again; returns their keys."""
+        return restore_layout(self.root.objects, self.folder, [self.array_spec], self._attributes)
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        return {"layout": self.spec.name, "cell_sizes": self.cell_sizes().tolist()}
 
     def write_day(self, day: date, cdfs: CountArray) -> None:
         """Writes the CDFs of a day, (slot, channel, bin, cell); chunks without any are not stored."""
@@ -74,6 +93,34 @@ class HistogramStore:
         out = np.empty((len(slots), *self._array.shape[1:]), self._array.dtype)
         for start, stop, where in runs(np.asarray(slots, np.int64)):
             out[where] = self._array[start:stop]
+        return out
+
+    def read_through(self, day: date, pictures: int) -> CountArray:
+        """CDFs of a day, (slot, channel, bin, cell), every byte of them checked.
+
+        Args:
+            pictures: how many must be among them.
+
+        Raises:
+            DamagedError: a chunk is damaged, or the day is gone.
+        """
+        spec, slots = self.array_spec, self.axis.slots_per_day
+        key = shard_key(self.folder, spec, (self.axis.day_start(day) // slots, 0, 0, 0))
+        out = np.zeros((slots, *spec.shape[1:]), spec.dtype)
+        try:
+            chunks, damaged = parse_shard(spec, self.root.objects.get(key))
+        except NotFoundError as error:
+            if pictures:
+                raise DamagedError(f"{key}: gone, with the CDFs of {pictures} pictures") from error
+            return out
+        except DamagedError as error:
+            raise DamagedError(f"{key}: {error}") from error
+        if damaged:
+            times = ", ".join(f"{self.axis.time(n * spec.chunk[0]):%H:%MZ}" for n in damaged)
+            raise DamagedError(f"{key}: the CDFs of {day} from {times} on are not as their checksums say")
+        for number, data in chunks.items():
+            at = number * spec.chunk[0]
+            out[at : at + spec.chunk[0]] = decode_chunk(spec, data)
         return out
 
     def cell_sizes(self, rows: int = 0) -> npt.NDArray[np.int64]:
@@ -129,8 +176,18 @@ class Histograms:
         for name in context.root.settings.histograms:
             store = histogram_store(context.root, partition.source, name)
             store.write_day(partition.day, self._count_day(store, frames, partition.day, stored))
-            digest.update(np.ascontiguousarray(store.read(np.asarray(frames.axis.day_slots(partition.day)))).data)
+            _add_day(digest, store.read(np.asarray(frames.axis.day_slots(partition.day))))
         return Outcome({"pictures": int(stored.sum())}, digest.hexdigest()[:32])
+
+    def read_back(self, partition: Partition, context: Context) -> str:
+        assert partition.day is not None
+        entry = context.root.ledger.get(self.name, partition.key)
+        pictures = entry.counts.get("pictures", 0) if entry is not None else 0
+        digest = hashlib.sha256()
+        for name in context.root.settings.histograms:
+            store = histogram_store(context.root, partition.source, name)
+            _add_day(digest, store.read_through(partition.day, pictures))
+        return digest.hexdigest()[:32]
 
     def _count_day(
         self, store: HistogramStore, frames: FrameStore, day: date, stored: npt.NDArray[np.bool_]
@@ -142,6 +199,10 @@ class Histograms:
             for slot, picture in frames.pictures(there, name):
                 cdfs[slot - slots.start, channel] = store.count(frames, slot, name, picture)
         return cdfs
+
+
+def _add_day(digest: Any, cdfs: CountArray) -> None:
+    digest.update(np.ascontiguousarray(cdfs).data)
 
 
 def read_or_count(root: Root, source: Source, spec: GridSpec, slots: npt.NDArray[np.int64]) -> CountArray:

@@ -22,10 +22,9 @@ from wxpipe.similarity.histograms import HistogramStore, histogram_store, stored
 from wxpipe.similarity.ks import round_cdfs
 from wxpipe.similarity.splits import SPLITS, split_days
 from wxpipe.similarity.strategies import StrategyName, get_strategy
-from wxpipe.store.frames import content_digest
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
-from wxpipe.store.tables import get_table, put_table
+from wxpipe.store.tables import get_table, put_table, table_digest
 
 CONTRACT = 1
 SCHEMA = pa.schema(
@@ -95,9 +94,12 @@ class Pairs:
         table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
         put_table(root.objects, f"pairs/{source}/triples.parquet", table)
         back = read_triples(root, source)
-        digest = content_digest({name: str(back[name].to_pylist()).encode() for name in SCHEMA.names})
+        digest = table_digest(back, SCHEMA.names)
         splits = back["split"].to_pylist()
         return Outcome({"days": len(days), "triples": len(back), **{s: splits.count(s) for s in SPLITS}}, digest)
+
+    def read_back(self, partition: Partition, context: Context) -> str:
+        return table_digest(read_triples(context.root, partition.name), SCHEMA.names)
 
 
 def newer_days(root: Root, source: str) -> int:

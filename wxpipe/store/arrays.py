@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from google_crc32c import value as crc32c
 
-from wxpipe.errors import RefusedError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, RefusedError, WxpipeError
 from wxpipe.store.objects import Objects
 from wxpipe.store.writepoints import write_point
 
@@ -96,9 +96,54 @@ def shard_bytes(spec: ArraySpec, chunks: Mapping[int, bytes]) -> bytes:
     return b"".join([*parts, table, crc32c(table).to_bytes(4, "little")])
 
 
+def parse_shard(spec: ArraySpec, data: bytes) -> tuple[dict[int, bytes], list[int]]:
+    """A shard's stored chunks by flat inner index, and which others are stored and not as their checksums say.
+
+    Raises:
+        DamagedError: its index cannot be believed.
+    """
+    if spec.shard is None:
+        found, index = {0: data}, np.array([[0, len(data)]], np.uint64)
+    else:
+        count = int(np.prod(spec.inner_grid))
+        table, check = data[-16 * count - 4 : -4], data[-4:]
+        if len(table) != 16 * count or crc32c(table).to_bytes(4, "little") != check:
+            raise DamagedError(
+                f"{len(data)} bytes, whose end is not the index of {count} chunks: cut short, or changed"
+            )
+        index = np.frombuffer(table, "<u8").reshape(count, 2)
+        stored = np.flatnonzero(index[:, 0] != ABSENT).tolist()
+        found = {n: data[int(index[n, 0]) : int(index[n].sum())] for n in stored}
+    damaged = [n for n, chunk in found.items() if not _checked(chunk)]
+    return {n: chunk for n, chunk in found.items() if n not in damaged}, damaged
+
+
+def decode_chunk(spec: ArraySpec, data: bytes) -> Block:
+    """One chunk's values, of the shape ``spec.chunk``, out of bytes whose checksum holds.
+
+    Raises:
+        DamagedError: they do not make a chunk of this array.
+    """
+    try:
+        raw = data[:-4] if spec.codec == "raw" else _zstd().decode(data[:-4])
+        block = np.frombuffer(raw, spec.dtype).reshape(spec.chunk)
+    except (ValueError, RuntimeError) as error:
+        raise DamagedError(f"array {spec.name}: a chunk cannot be decoded ({error})") from error
+    return _sum_up(block) if spec.codec == "picture" else block
+
+
+def _checked(data: bytes) -> bool:
+    return len(data) > 4 and crc32c(data[:-4]).to_bytes(4, "little") == data[-4:]
+
+
+def shard_key(folder: str, spec: ArraySpec, at: Sequence[int]) -> str:
+    """Where a shard lies, by its position in the shard grid."""
+    return f"{folder}/{spec.name}/c/{'/'.join(map(str, at))}"
+
+
 def write_shard(objects: Objects, folder: str, spec: ArraySpec, at: Sequence[int], chunks: Mapping[int, bytes]) -> None:
     """Writes one whole shard at a position of the shard grid and reads it back; without chunks, removes it."""
-    key = f"{folder}/{spec.name}/c/{'/'.join(map(str, at))}"
+    key = shard_key(folder, spec, at)
     if not chunks:
         if objects.exists(key):
             write_point(f"before delete {key}")
@@ -132,11 +177,11 @@ def create_arrays(objects: Objects, folder: str, specs: Sequence[ArraySpec], att
         found = objects.get(key)
         if not name.endswith("zarr.json"):
             coordinate = coordinates[name.partition("/")[0]]
-            if found != data and not _same_values(objects, folder, coordinate, layout):
+            if found != data and not _same_values(objects, folder, coordinate):
                 raise RefusedError(f"{objects.url}/{key} holds other coordinates; use `wxpipe migrate` or another root")
             continue
         wanted, there = json.loads(data), json.loads(found)
-        different = [k for k in wanted if k in LAID_OUT and wanted[k] != there.get(k)]
+        different = [k for k in wanted if k in _fixed(name, coordinates) and wanted[k] != there.get(k)]
         if different:
             raise RefusedError(
                 f"{objects.url}/{key} is laid out differently ({', '.join(different)}: expected "
@@ -144,13 +189,55 @@ def create_arrays(objects: Objects, folder: str, specs: Sequence[ArraySpec], att
             )
 
 
-def _same_values(objects: Objects, folder: str, spec: ArraySpec, layout: Mapping[str, bytes]) -> bool:
+def layout_faults(
+    objects: Objects, folder: str, specs: Sequence[ArraySpec], attributes: Mapping[str, Any]
+) -> dict[str, str]:
+    """What of a group's documents and coordinates is not as it was laid out: key to what is wrong with it."""
+    layout = _layout(specs, attributes)
+    coordinates = {spec.name: spec for spec in specs if spec.data is not None}
+    faults = {}
+    for name, data in layout.items():
+        key = f"{folder}/{name}"
+        try:
+            found = objects.get(key)
+            if name.endswith("zarr.json"):
+                wanted, there = json.loads(data), json.loads(found)
+                different = [k for k in wanted if k in _fixed(name, coordinates) and wanted[k] != there.get(k)]
+                if different:
+                    faults[key] = f"another {different[0]}: {there.get(different[0])}"
+            elif found != data and not _same_values(objects, folder, coordinates[name.partition("/")[0]]):
+                faults[key] = "other values"
+        except NotFoundError:
+            faults[key] = "gone"
+        except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+            faults[key] = f"not to be read ({str(error)[:200]})"
+    return faults
+
+
+def restore_layout(
+    objects: Objects, folder: str, specs: Sequence[ArraySpec], attributes: Mapping[str, Any]
+) -> list[str]:
+    """Writes what `layout_faults` finds again, as it was; returns the keys. No data is touched."""
+    layout = _layout(specs, attributes)
+    keys = sorted(layout_faults(objects, folder, specs, attributes))
+    for key in keys:
+        objects.put(key, layout[key.removeprefix(f"{folder}/")])
+    return keys
+
+
+def _fixed(name: str, coordinates: Container[str]) -> frozenset[str]:
+    """What of an array's document may not differ. A coordinate that was lengthened has more chunks; see `extend`."""
+    return LAID_OUT - {"chunk_grid"} if name.partition("/")[0] in coordinates else LAID_OUT
+
+
+def _same_values(objects: Objects, folder: str, spec: ArraySpec) -> bool:
     """Whether a coordinate's values are there, where its bytes differ: another version of zstd may have made them."""
     import zarr
     from zarr.buffer.cpu import Buffer
     from zarr.storage import MemoryStore
 
-    names = [name for name in layout if name.startswith(f"{spec.name}/")]
+    chunks = [f"{spec.name}/c/{n}" for n in objects.names(f"{folder}/{spec.name}/c")]
+    names = [f"{spec.name}/zarr.json", *chunks]
     store = MemoryStore({name: Buffer.from_bytes(objects.get(f"{folder}/{name}")) for name in names})
     found = np.asarray(zarr.open_array(store, path=spec.name, mode="r")[...])
     return spec.data is not None and np.array_equal(found, spec.data)
@@ -201,6 +288,11 @@ def _difference(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     out[0] = flat[0]
     np.subtract(flat[1:], flat[:-1], out=out[1:])
     return out
+
+
+def _sum_up(block: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """What `_difference` was taken of."""
+    return np.add.accumulate(block.reshape(-1), dtype=np.uint8).reshape(block.shape)
 
 
 @cache

@@ -16,9 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from wxpipe.errors import NotFoundError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, WxpipeError
 from wxpipe.satellites.catalog import Source
-from wxpipe.store.arrays import ArraySpec, create_arrays, encode_chunk, write_chunk, write_shard
+from wxpipe.store.arrays import (
+    ArraySpec,
+    create_arrays,
+    encode_chunk,
+    layout_faults,
+    restore_layout,
+    shard_key,
+    write_chunk,
+    write_shard,
+)
 from wxpipe.store.root import Root
 
 if TYPE_CHECKING:
@@ -98,6 +107,15 @@ class FrameStore:
     def create(self) -> None:
         """Lays the group out, once, with its coordinates; the same again changes nothing."""
         create_arrays(self.root.objects, self.folder, list(self.specs.values()), _attributes(self.source))
+
+    def layout_faults(self) -> dict[str, str]:
+        """What of the layout is damaged: key to what is wrong."""
+        return layout_faults(self.root.objects, self.folder, list(self.specs.values()), _attributes(self.source))
+
+    def restore_layout(self) -> list[str]:
+        """Writes damaged documents and coordinates again; returns their keys."""
+        self._group = None
+        return restore_layout(self.root.objects, self.folder, list(self.specs.values()), _attributes(self.source))
 
     @property
     def group(self) -> Any:
@@ -189,6 +207,7 @@ class FrameStore:
 
         Raises:
             NotFoundError: nothing is stored for this slot and channel.
+            DamagedError: it is damaged, or gone though it was stored.
         """
         index = self._channel(channel)
         rows = int(self._read("rows", (slot, index)))
@@ -196,7 +215,9 @@ class FrameStore:
             raise NotFoundError(
                 f"{self.source.id} {channel} {self.axis.time(slot):%Y-%m-%dT%H:%MZ}: no picture is stored"
             )
-        return self._read("picture", (slot, index, slice(rows)))
+        picture = self._read("picture", (slot, index, slice(rows)))
+        self._require_shard("picture", slot, index, picture)
+        return picture
 
     def pictures(self, slots: Iterable[int], channel: str) -> Iterator[tuple[int, UInt8]]:
         """Stored pictures of one channel, (slot, picture), read a few at a time: one read costs what many do."""
@@ -208,7 +229,9 @@ class FrameStore:
                 stretch = (slice(at, end), index)
                 rows, read = self._read("rows", stretch), self._read("picture", stretch)
                 for slot in range(at, end):
-                    yield slot, read[slot - at, : int(rows[slot - at])]
+                    picture = read[slot - at, : int(rows[slot - at])]
+                    self._require_shard("picture", slot, index, picture)
+                    yield slot, picture
 
     def reduced(self, slots: Sequence[int] | npt.NDArray[np.int64], channels: Sequence[str]) -> UInt8:
         """Reduced pictures, uint8 (slot, channel, y_reduced, x_reduced)."""
@@ -216,6 +239,9 @@ class FrameStore:
         out = np.empty((len(slots), len(wanted), *self.source.area.reduced_shape), np.uint8)
         for start, stop, where in runs(np.asarray(slots, np.int64)):
             out[where] = self._read("reduced", slice(start, stop))[:, wanted]
+        for n in np.flatnonzero(~out.any(axis=(1, 2, 3))).tolist():
+            if self._read("rows", int(slots[n])).any():
+                self._require_shard("reduced", int(slots[n]), 0, out[n])
         return out
 
     def dataset(self) -> xarray.Dataset:
@@ -227,13 +253,29 @@ class FrameStore:
         indexed: xarray.Dataset = data.set_xindex("time").chunk(chunks)
         return indexed
 
+    def _require_shard(self, name: str, slot: int, channel: int, read: npt.NDArray[Any]) -> None:
+        """Zeros may be a picture, or what zarr reads where a shard is gone: only then is the shard looked for.
+
+        Raises:
+            DamagedError: it is gone.
+        """
+        if read.any():
+            return
+        at = slot // self.axis.slots_per_day
+        key = shard_key(self.folder, self.specs[name], (at, channel, 0, 0))
+        if not self.root.objects.exists(key):
+            raise DamagedError(
+                f"{self.root.url}/{key}: gone, with the pictures of {self.axis.day(slot)}; "
+                "`wxpipe validate --repair` and then `wxpipe backfill` make it again"
+            )
+
     def _read(self, name: str, where: Any) -> npt.NDArray[Any]:
         try:
             return np.asarray(self.group[name][where])
         except (ValueError, RuntimeError) as error:  # zarr's and the codecs' words for bytes that are not as written
-            raise WxpipeError(
-                f"{self.root.url}/{self.folder}/{name} at {where}: damaged where it lies ({error}); delete the day's "
-                f"entry under ledger/ingest/{self.source.id}/ and run `wxpipe backfill` to make it again"
+            raise DamagedError(
+                f"{self.root.url}/{self.folder}/{name} at {where}: damaged where it lies ({error}); "
+                "`wxpipe validate --repair` and then `wxpipe backfill` make it again"
             ) from error
 
     def _channel(self, name: str) -> int:

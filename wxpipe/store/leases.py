@@ -8,6 +8,7 @@ hosts are never compared.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -17,8 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from wxpipe.errors import LeaseLostError, NotFoundError, Retry
+from wxpipe.errors import LeaseLostError, NotFoundError, Retry, StoreError
 from wxpipe.store.objects import Objects
 
 POLL_SECONDS = 0.5
@@ -47,12 +49,35 @@ class Leases:
     def try_acquire(self, key: str) -> Lease | None:
         """The lease, or None where another run holds it and looks alive."""
         latest = self.latest(key)
-        if latest and not (self._is_done(key, latest) or self._is_dead(key, latest)):
-            return None
-        return self._take(key, latest + 1)
+        return None if self._holds(key, latest) else self._take(key, latest + 1)
 
-    def acquire(self, key: str, waiting: Callable[[str], None] | None = None) -> Lease:
-        """Waits until the lease is free, done, or its heartbeat has stood still for too long."""
+    def is_held(self, key: str) -> bool:
+        """Whether a run holds a lease, or may: one on another host whose heartbeat was not watched counts."""
+        return self._holds(key, self.latest(key))
+
+    def _holds(self, key: str, epoch: int) -> bool:
+        return bool(epoch) and not (self._is_done(key, epoch) or self._is_dead(key, epoch))
+
+    def leased(self) -> list[str]:
+        """Every key that was ever leased."""
+        found = (info.key for info in self._objects.walk("leases") if info.key.endswith(".json"))
+        return sorted({key.removeprefix("leases/").rpartition("/")[0] for key in found})
+
+    def spent(self, key: str) -> list[str]:
+        """Objects of the epochs below the latest: nobody needs them."""
+        latest = self.latest(key)
+        names = (name for name in self._objects.names(f"leases/{key}") if name.partition(".")[0].isdigit())
+        return [f"leases/{key}/{name}" for name in names if int(name.partition(".")[0]) < latest]
+
+    def acquire(
+        self, key: str, waiting: Callable[[str], None] | None = None, look: Callable[[], None] | None = None
+    ) -> Lease:
+        """Waits until the lease is free, done, or its heartbeat has stood still for too long.
+
+        Args:
+            waiting: is told who holds it.
+            look: is called again and again while it is waited for, and ends the waiting by raising.
+        """
         seen: tuple[int, bytes] | None = None
         since = time.monotonic()
         while True:
@@ -69,7 +94,22 @@ class Leases:
                 taken = self._take(key, latest + 1)
                 if taken is not None:
                     return taken
+            if look is not None:
+                look()
             time.sleep(POLL_SECONDS)
+
+    def held(self) -> list[Lease]:
+        """Every lease that was taken and not given back, and whose holder is not known to be dead."""
+        latest: dict[str, int] = {}
+        for info in self._objects.walk("leases"):
+            key, _, name = info.key.removeprefix("leases/").rpartition("/")
+            if name.endswith(".json"):
+                latest[key] = max(latest.get(key, 0), int(name.removesuffix(".json")))
+        return [
+            Lease(key, epoch)
+            for key, epoch in sorted(latest.items())
+            if not (self._is_done(key, epoch) or self._is_dead(key, epoch))
+        ]
 
     def check(self, lease: Lease) -> None:
         """Raises LeaseLostError when this epoch is over: whoever still works under it must not write.
@@ -98,7 +138,8 @@ class Leases:
         }
         if not self._objects.put_if_absent(f"leases/{key}/{epoch:08d}.json", json.dumps(holder).encode()):
             return None
-        return Lease(key, epoch)
+        # Spent epochs are removed (`wxpipe gc`): whoever looked long ago could take one of them for free.
+        return Lease(key, epoch) if self.latest(key) == epoch else None
 
     def _is_done(self, key: str, epoch: int) -> bool:
         return self._objects.exists(f"leases/{key}/{epoch:08d}.done")
@@ -106,7 +147,7 @@ class Leases:
     def _is_dead(self, key: str, epoch: int) -> bool:
         """Whether the holder is a process that this one could see, and that no longer runs."""
         try:
-            holder = json.loads(self._objects.get(f"leases/{key}/{epoch:08d}.json"))
+            holder = self._read(key, epoch)
         except NotFoundError:
             return True
         if holder["host"] != socket.gethostname() or holder.get("processes") != _process_space():
@@ -121,10 +162,22 @@ class Leases:
 
     def _holder(self, key: str, epoch: int) -> str:
         try:
-            holder = json.loads(self._objects.get(f"leases/{key}/{epoch:08d}.json"))
+            holder = self._read(key, epoch)
         except NotFoundError:
             return "unknown"
         return f"process {holder['process']} on {holder['host']}"
+
+    def _read(self, key: str, epoch: int) -> dict[str, Any]:
+        """Who took an epoch; where that is damaged, somebody of whom nothing is known but the heartbeat.
+
+        Raises:
+            NotFoundError: nobody did.
+        """
+        unknown = {"host": "an unknown host", "processes": "", "process": "?", "started": ""}
+        try:
+            return {**unknown, **json.loads(self._objects.get(f"leases/{key}/{epoch:08d}.json"))}
+        except (ValueError, TypeError):
+            return unknown
 
 
 class Heartbeat:
@@ -142,8 +195,9 @@ class Heartbeat:
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._thread.join()
-        if self._leases.latest(self._lease.key) == self._lease.epoch:
-            self._leases.release(self._lease)
+        with contextlib.suppress(StoreError):  # a full disk: it is taken over as a dead run's
+            if self._leases.latest(self._lease.key) == self._lease.epoch:
+                self._leases.release(self._lease)
 
     def _run(self) -> None:
         count = 0
@@ -151,7 +205,7 @@ class Heartbeat:
             count += 1
             try:
                 self._leases.beat(self._lease, count)
-            except (OSError, Retry):
+            except (OSError, Retry, StoreError):
                 continue  # the next beat may get through; if none does, the lease is lost, as it should be
 
 
@@ -163,6 +217,11 @@ def _process_space() -> str:
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""
+
+
+def runs_here(process: int) -> bool:
+    """Whether a process of this number runs on this host."""
+    return bool(_started(process))
 
 
 def _started(process: int) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wxpipe.errors import NotFoundError, RefusedError, Retry, UsageError, WxpipeError
+from wxpipe.errors import NotFoundError, RefusedError, Retry, StoreError, UsageError, WxpipeError
 from wxpipe.store.meter import count_read, count_write
 from wxpipe.store.writepoints import write_point
 
@@ -29,6 +29,19 @@ PARTIAL = ".partial"
 """Ending of a file that is being written; a killed writer leaves it behind, and no reader looks at it."""
 
 
+_ROOM = "make room, and run the same command again: it goes on from there"
+_LEAVE = "let this user write there, and run the same command again: it goes on from there"
+UNWRITABLE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), and run the same command again: it goes on from there",
+    errno.EROFS: "mount it for writing, and run the same command again: it goes on from there",
+    errno.EACCES: _LEAVE,
+    errno.EPERM: _LEAVE,
+}
+"""What a person has to do where a file cannot be written, by the system's error."""
+
+
 @dataclass(frozen=True)
 class ObjectInfo:
     """One listed object; ``version`` is a modification time (ns) or an ETag, whichever the store has."""
@@ -36,6 +49,21 @@ class ObjectInfo:
     key: str
     size: int
     version: str
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A file that a writer began, or left behind.
+
+    Attributes:
+        process: of the writer, on whichever host that was; 0 where the name does not tell.
+        age: seconds since it was last written to, by the clock of the file system that holds it.
+    """
+
+    key: str
+    size: int
+    process: int
+    age: float
 
 
 class Objects(ABC):
@@ -74,6 +102,13 @@ class Objects(ABC):
     def names(self, prefix: str = "") -> list[str]:
         """Names of the objects and folders directly inside a folder, sorted; none if it does not exist."""
 
+    def partials(self) -> Iterator[Partial]:
+        """Files that are being written, or were when their writer died; a store that has no such thing has none."""
+        yield from ()
+
+    def prune(self, prefix: str) -> None:  # noqa: B027 - a store without folders has nothing to do
+        """Removes empty folders below and at a prefix; nobody may be writing there."""
+
     @abstractmethod
     def delete(self, key: str) -> None:
         """Removes an object; one that is not there is no error."""
@@ -92,6 +127,14 @@ class Objects(ABC):
         done = self._put_if_absent(key, data)
         write_point(f"after put-if-absent {key}")
         return done
+
+    def note(self, key: str, data: bytes) -> None:
+        """Writes an object that says how things go now. No write point: a run comes to the same with it or without."""
+        self._put(key, data)
+
+    @abstractmethod
+    def settle(self, prefix: str) -> None:
+        """Makes durable what a library of others wrote below a folder: on return a power cut takes none of it."""
 
     @abstractmethod
     def exists(self, key: str) -> bool: ...
@@ -116,17 +159,43 @@ class LocalObjects(Objects):
     def exists(self, key: str) -> bool:
         return self.path(key).is_file()
 
+    def note(self, key: str, data: bytes) -> None:
+        self._move(self._write_partial(key, data), key)
+
     def _put(self, key: str, data: bytes) -> None:
-        partial = self._write_partial(key, data)
+        with self._writing(key):
+            partial = self._write_partial(key, data)
+            try:
+                write_point(f"before rename {key}")
+            except WxpipeError:  # who writes this finds that it may not, at the last moment
+                partial.unlink(missing_ok=True)
+                raise
+            self._move(partial, key)
+
+    def _move(self, partial: Path, key: str) -> None:
         try:
-            write_point(f"before rename {key}")
             os.replace(partial, self.path(key))
-        except (OSError, WxpipeError):
-            partial.unlink()
+        except OSError:
+            partial.unlink(missing_ok=True)
             raise
-        _sync_folder(partial.parent)
+        _sync(partial.parent)
 
     def _put_if_absent(self, key: str, data: bytes) -> bool:
+        with self._writing(key):
+            return self._link_if_absent(key, data)
+
+    @contextlib.contextmanager
+    def _writing(self, key: str) -> Iterator[None]:
+        """Turns what no later try mends by itself into an error that says what a person has to."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            remedy = UNWRITABLE[error.errno]
+            raise StoreError(f"{self.url}/{key}: cannot be written: {error.strerror}; {remedy}") from error
+
+    def _link_if_absent(self, key: str, data: bytes) -> bool:
         if self.path(key).exists():
             return False
         partial = self._write_partial(key, data)
@@ -135,8 +204,8 @@ class LocalObjects(Objects):
         except FileExistsError:
             return False
         finally:
-            partial.unlink()
-        _sync_folder(partial.parent)
+            partial.unlink(missing_ok=True)
+        _sync(partial.parent)
         return True
 
     def _write_partial(self, key: str, data: bytes) -> Path:
@@ -195,8 +264,50 @@ class LocalObjects(Objects):
             return []
         return sorted(name for name in found if not name.endswith(PARTIAL))
 
+    def partials(self) -> Iterator[Partial]:
+        now = self._clock()
+        start = len(self.url) + 1
+        for folder, _, names in os.walk(self.url):
+            for name in names:
+                if name.endswith(PARTIAL):
+                    with contextlib.suppress(FileNotFoundError):  # its writer has come to the end
+                        status = os.stat(f"{folder}/{name}")
+                        process = name.removesuffix(PARTIAL).rpartition(".")[2].partition("-")[0]
+                        number = int(process) if process.isdigit() else 0
+                        yield Partial(f"{folder}/{name}"[start:], status.st_size, number, now - status.st_mtime)
+
+    def _clock(self) -> float:
+        """The time as the file system writes it on a file: not this host's clock, where that is another's disk."""
+        probe = self.folder / f".clock.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}"
+        with self._writing(probe.name):
+            try:
+                probe.touch()
+                return probe.stat().st_mtime
+            finally:
+                probe.unlink(missing_ok=True)
+
+    def prune(self, prefix: str) -> None:
+        for folder, _, _ in os.walk(self.folder / prefix, topdown=False):
+            with contextlib.suppress(OSError):  # it is not empty, or it is gone
+                os.rmdir(folder)
+
     def delete(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+        path = self.path(key)
+        with self._writing(key):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return
+            _sync(path.parent)
+
+    def settle(self, prefix: str) -> None:
+        for folder, _, files in os.walk(self.folder / prefix):
+            for name in files:
+                with contextlib.suppress(FileNotFoundError):
+                    _sync(Path(folder, name))
+            _sync(Path(folder))
+        if (self.folder / prefix).is_dir():
+            _sync((self.folder / prefix).parent)
 
 
 class RemoteObjects(Objects):
@@ -247,6 +358,9 @@ class RemoteObjects(Objects):
     def delete(self, key: str) -> None:
         with contextlib.suppress(NotFoundError), self._steering("delete", key):
             self._store.delete(key)
+
+    def settle(self, prefix: str) -> None:
+        """An object store has what it acknowledged."""
 
     @contextlib.contextmanager
     def _steering(self, action: str, key: str) -> Iterator[None]:
@@ -305,11 +419,11 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
+    _sync(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Literal
 
-from wxpipe.errors import NotFoundError
+from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.store.objects import Objects
+
+DAMAGED = "damaged records"
+"""Reason of the record that stands for those of a day that cannot be read."""
 
 
 @dataclass(frozen=True, order=True)
@@ -46,19 +49,36 @@ class QuarantineStore:
             self._objects.delete(key)
 
     def get(self, stage: str, source: str, day: date) -> list[Record]:
+        """A day's records.
+
+        Raises:
+            DamagedError: they are not as they were written.
+        """
+        key = f"quarantine/{stage}/{source}/{day}.json"
         try:
-            data = self._objects.get(f"quarantine/{stage}/{source}/{day}.json")
+            return [Record(**item) for item in json.loads(self._objects.get(key))]
         except NotFoundError:
             return []
-        return [Record(**item) for item in json.loads(data)]
+        except (ValueError, TypeError) as error:
+            raise DamagedError(f"{key}: not a list of records ({error}); see `wxpipe validate`") from error
 
     def all(self, source: str | None = None) -> Iterator[tuple[str, str, date, Record]]:
-        """(stage, source, day, record) of everything that was put aside, in order."""
+        """(stage, source, day, record) of everything that was put aside, in order.
+
+        Records that are damaged stand as one that says so: they are not passed over in silence.
+        """
         for stage in self._objects.names("quarantine"):
             for name in self._objects.names(f"quarantine/{stage}"):
                 if source is not None and name != source:
                     continue
                 for file in self._objects.names(f"quarantine/{stage}/{name}"):
                     day = date.fromisoformat(file.removesuffix(".json"))
-                    for record in self.get(stage, name, day):
+                    for record in self._get_or_tell(stage, name, day):
                         yield stage, name, day, record
+
+    def _get_or_tell(self, stage: str, source: str, day: date) -> list[Record]:
+        try:
+            return self.get(stage, source, day)
+        except DamagedError as error:
+            key = f"quarantine/{stage}/{source}/{day}.json"
+            return [Record(key, DAMAGED, "the records of a day", str(error))]

@@ -10,7 +10,7 @@ import getpass
 import json
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
@@ -67,13 +67,14 @@ class Requests:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._loaded: list[Request] | None = None
+        self._assumed: list[Request] = []
 
     def record(self, request: Request) -> Request:
         """Takes the next number for a request, with who asks and when."""
-        who, when = f"{_user()}@{socket.gethostname()}", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        who, when = whoami(), now()
         number = self._highest() + 1
         while True:
-            numbered = Request(**{**vars(request), "number": number, "who": who, "when": when})
+            numbered = replace(request, number=number, who=who, when=when)
             data = json.dumps(asdict(numbered), indent=1, default=str, ensure_ascii=False).encode()
             if self._objects.put_if_absent(f"{FOLDER}/{number:08d}.json", data):
                 self.forget()
@@ -85,7 +86,11 @@ class Requests:
         if self._loaded is None:
             names = self._objects.names(FOLDER)
             self._loaded = [self._read(f"{FOLDER}/{name}") for name in names if name.endswith(".json")]
-        return self._loaded
+        return [*self._loaded, *self._assumed]
+
+    def assume(self, request: Request) -> None:
+        """Answers from now on as if a request had been recorded; nothing is written. For what would be due then."""
+        self._assumed.append(replace(request, number=self._highest() + 1))
 
     def latest(self, stage: str, source: str, day: date | None, key: str) -> int:
         """Number of the newest request that covers a partition; 0 if none does."""
@@ -109,8 +114,15 @@ class Requests:
             raise WxpipeError(f"{key}: not a request ({error!r}); delete it and ask again") from error
 
 
-def _user() -> str:
+def whoami() -> str:
+    """Who runs this process, as ``user@host``."""
     try:
-        return getpass.getuser()
+        user = getpass.getuser()
     except (KeyError, OSError):  # a container's number without a name
-        return "unknown"
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def now() -> str:
+    """The time by this host's clock, for people to read: ``2011-03-03T08:00:00Z``."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from wxpipe.config import FORMAT, DataSettings, RunSettings
-from wxpipe.errors import NotFoundError, RefusedError, UsageError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, RefusedError, UsageError, WxpipeError
 from wxpipe.satellites.catalog import Source, find_source
 from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.leases import Leases
@@ -29,12 +29,15 @@ FREE_FIELDS = frozenset({"title", "imagery", "names", "last_day", "unverified"})
 class Root:
     """An initialised root. Cheap to open, and pickled as its URL, so that workers open their own.
 
+    Args:
+        form: the format that it must have; another than this version's is for `migrate` alone.
+
     Raises:
         NotFoundError: there is no root at the URL.
         RefusedError: it has a format that this version does not read.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, form: int = FORMAT) -> None:
         self.objects: Objects = open_objects(url)
         self.url = self.objects.url
         self.ledger = Ledger(self.objects)
@@ -43,24 +46,15 @@ class Root:
         self.leases = Leases(self.objects, RunSettings().lease_seconds)
         self.memo: dict[tuple[str, ...], Any] = {}
         """What has been opened or read of this root, for as long as this object lives; a scan clears it."""
-        self._read_settings()
+        self._read_settings(form)
 
     def __reduce__(self) -> tuple[type[Root], tuple[str]]:
         return Root, (self.url,)
 
-    def _read_settings(self) -> None:
-        try:
-            document = tomllib.loads(self.objects.get(SETTINGS).decode())
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"{self.url} is not a wxpipe root (it has no {SETTINGS}); `wxpipe backfill` makes one"
-            ) from error
-        except ValueError as error:
-            raise WxpipeError(f"{self.url}/{SETTINGS} is damaged: {error}") from error
-        if document.get("format") != FORMAT:
-            raise RefusedError(
-                f"{self.url} has format {document.get('format')}, this version reads {FORMAT}; use `wxpipe migrate`"
-            )
+    def _read_settings(self, form: int) -> None:
+        document = read_document(self.objects)
+        if document.get("format") != form:
+            raise RefusedError(_another_format(self.url, document.get("format")))
         try:
             self.settings = DataSettings.model_validate(document["data"])
             self.satellites = {
@@ -78,10 +72,23 @@ class Root:
         for name, satellite in satellites.items():
             if name in self.satellites:
                 _refuse_change(name, self.satellites[name], satellite)
-        merged = {**self.satellites, **satellites}
+        # A definition that was written before the axis was lengthened is none the worse for it.
+        longest = {
+            name: s.model_copy(update={"last_day": max(s.last_day, self.satellites[name].last_day)})
+            if name in self.satellites
+            else s
+            for name, s in satellites.items()
+        }
+        merged = {**self.satellites, **longest}
         if merged != self.satellites:
             self.satellites = merged
             self.objects.put(SETTINGS, _document(self.settings, merged))
+
+    def replace_satellite(self, satellite: Satellite) -> None:
+        """Takes a changed definition of a satellite that is there; whoever calls has changed what depends on it."""
+        self.satellites = {**self.satellites, satellite.name: satellite}
+        self.memo.clear()
+        self.objects.put(SETTINGS, _document(self.settings, self.satellites))
 
     def source(self, name: str) -> Source:
         """The source of a name; raises UsageError that lists the root's sources."""
@@ -98,6 +105,7 @@ class Root:
 
         Raises:
             NotFoundError: there is none.
+            DamagedError: its document is not one.
         """
         import zarr
 
@@ -105,6 +113,10 @@ class Root:
             return zarr.open_group(self.zarr_store(folder), mode="r", zarr_format=3)
         except FileNotFoundError as error:
             raise NotFoundError(f"{self.url}/{folder}: no such Zarr group") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedError(
+                f"{self.url}/{folder}/zarr.json: damaged ({error}); `wxpipe validate --repair` writes it again"
+            ) from error
 
     def zarr_store(self, folder: str) -> Any:
         """A folder of the root as a store that zarr and xarray open."""
@@ -113,6 +125,35 @@ class Root:
         from zarr.storage import ObjectStore
 
         return ObjectStore(open_s3(f"{self.url}/{folder}"), read_only=True)
+
+
+def read_document(objects: Objects) -> dict[str, Any]:
+    """What a root's settings file says, whatever its format is.
+
+    Raises:
+        NotFoundError: there is no root.
+    """
+    try:
+        return tomllib.loads(objects.get(SETTINGS).decode())
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"{objects.url} is not a wxpipe root (it has no {SETTINGS}); `wxpipe backfill` makes one"
+        ) from error
+    except ValueError as error:
+        raise WxpipeError(f"{objects.url}/{SETTINGS} is damaged: {error}") from error
+
+
+def put_document(objects: Objects, document: Mapping[str, Any]) -> None:
+    """Writes a root's settings file."""
+    import tomli_w
+
+    objects.put(SETTINGS, tomli_w.dumps(document).encode())
+
+
+def _another_format(url: str, form: object) -> str:
+    older = isinstance(form, int) and 0 < form < FORMAT
+    remedy = f"`wxpipe migrate --root {url}` leads to it" if older else "use the version of wxpipe that made it"
+    return f"{url} has format {form}, this version reads {FORMAT}; {remedy}"
 
 
 def init_root(url: str, settings: DataSettings | None = None) -> Root:
@@ -160,7 +201,7 @@ def _refuse_change(name: str, there: Satellite, wanted: Satellite) -> None:
             f"satellite {name}: {', '.join(different)} differ from what the root was made with "
             f"({key}: {old[key]} there, {new[key]} now); use another root, or `wxpipe extend` to lengthen its life"
         )
-    if wanted.last_day != there.last_day:
+    if wanted.last_day > there.last_day:
         raise RefusedError(
             f"satellite {name}: last_day is {there.last_day} in the root and {wanted.last_day} now; "
             "use `wxpipe extend` to lengthen the slot axis"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal, Protocol
@@ -122,5 +124,30 @@ class Stage(Protocol):
 
 def fingerprint_of(**parts: object) -> str:
     """Digest of named JSON values, independent of their order."""
-    text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
+    digest = _digest(parts)
+    noted = _noted.get()
+    if noted is not None:
+        noted[digest] = {name: _digest(part)[:8] for name, part in parts.items()}
+    return digest
+
+
+_noted: ContextVar[dict[str, dict[str, str]] | None] = ContextVar("noted", default=None)
+
+
+@contextmanager
+def noting_parts() -> Iterator[Mapping[str, Mapping[str, str]]]:
+    """While the block lasts, what each fingerprint is made of is noted: short digests of its parts, by fingerprint.
+
+    The ledger keeps those of what it records, and a plan tells by them what has changed since.
+    """
+    noted: dict[str, dict[str, str]] = {}
+    token = _noted.set(noted)
+    try:
+        yield noted
+    finally:
+        _noted.reset(token)
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

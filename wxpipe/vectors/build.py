@@ -21,12 +21,17 @@ from wxpipe.vectors.records import (
     put_release,
     release_numbers,
 )
-from wxpipe.vectors.tables import SPECS, SourceDay, Unit, empty_day, open_table, read_day, vectors_key
+from wxpipe.vectors.tables import FOLDER, SPECS, SourceDay, Unit, empty_day, open_table, read_day, vectors_key
 from wxpipe.vectors.writes import Changes, Contents, DayRows, Tables, apply, set_tag, tables_at
 
 
 def build(
-    root: Root, model: str | None = None, *, lease: Lease | None = None, exact_below: int = EXACT_BELOW
+    root: Root,
+    model: str | None = None,
+    *,
+    lease: Lease | None = None,
+    exact_below: int = EXACT_BELOW,
+    anew: bool = False,
 ) -> ReleaseRecord:
     """Builds, checks and publishes a release of all that is embedded; where nothing changed, returns the newest one.
 
@@ -37,6 +42,7 @@ def build(
         model: ``<name>-<fingerprint>`` for every source; None takes what each source's training came to.
         lease: checked again before the release is published.
         exact_below: rows from which on a table gets an index.
+        anew: nothing of the tables that are there is taken over; older releases keep their versions of them.
 
     Raises:
         NotFoundError: no model, or nothing is embedded.
@@ -46,13 +52,14 @@ def build(
     models = models_of(root, entries, model)
     wanted = {key: entry.output for key, entry in entries.items()}
     newest = newest_release(root)
-    if newest is not None and newest.models == models and dict(newest.days) == wanted:
+    if newest is not None and not anew and newest.models == models and dict(newest.days) == wanted:
         return newest
     parts, contents = [], Contents()
     for name in sorted(set(models.values())):
         sources = tuple(sorted(source for source in models if models[source] == name))
         of_model = {key: entry for key, entry in entries.items() if SourceDay.parse(key).source in sources}
-        part, content = _build_part(root, name, sources, of_model, exact_below)
+        base = None if anew else newest_release(root, name)
+        part, content = _build_part(root, name, sources, of_model, base, exact_below)
         parts.append(part)
         contents.update(content)
     release = ReleaseRecord(
@@ -117,17 +124,22 @@ def publish(root: Root, release: ReleaseRecord, lease: Lease | None) -> None:
     for part in release.parts:
         for there in part.tables.values():
             set_tag(open_table(root, there.table), release.number, there.version)
+    root.objects.settle(FOLDER)
     put_release(root, release)
 
 
 def _build_part(
-    root: Root, model: str, sources: tuple[str, ...], entries: Mapping[str, Entry], exact_below: int
+    root: Root,
+    model: str,
+    sources: tuple[str, ...],
+    entries: Mapping[str, Entry],
+    base: ReleaseRecord | None,
+    exact_below: int,
 ) -> tuple[Part, Contents]:
     """Brings a model's tables to what is wanted, and checks them."""
     card = read_card(root, model)
     width = int(card["width"])
     _check_present(root, model, entries)
-    base = newest_release(root, model)
     there, content = _held(base, model)
     wanted = {key: entry.output for key, entry in entries.items()}
     changes = Changes.between(there, wanted)

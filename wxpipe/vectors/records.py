@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from wxpipe.errors import NotFoundError, RefusedError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, RefusedError, WxpipeError
 from wxpipe.store.root import Root
 from wxpipe.vectors.content import DayContent
 from wxpipe.vectors.tables import SPECS, SourceDay, TableSpec, Unit, open_table
@@ -111,6 +111,10 @@ def release_numbers(root: Root) -> list[int]:
     return _numbers(root, RELEASES)
 
 
+def promotion_numbers(root: Root) -> list[int]:
+    return _numbers(root, PROMOTIONS)
+
+
 def list_releases(root: Root) -> list[ReleaseRecord]:
     """Every release, oldest first."""
     return [get_release(root, number) for number in release_numbers(root)]
@@ -123,14 +127,14 @@ def get_release(root: Root, number: int) -> ReleaseRecord:
         NotFoundError: there is none; names those that there are.
     """
     try:
-        document = json.loads(root.objects.get(f"{RELEASES}/{number}.json"))
+        data = root.objects.get(f"{RELEASES}/{number}.json")
     except NotFoundError as error:
         known = ", ".join(map(str, release_numbers(root))) or "none"
         raise NotFoundError(f"{root.url} has no release {number}; releases: {known}") from error
     try:
-        return _parse(document)
-    except (KeyError, TypeError, ValueError) as error:
-        raise WxpipeError(f"{RELEASES}/{number}.json is damaged ({error}); delete it and build again") from error
+        return _parse(json.loads(data))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedError(f"{RELEASES}/{number}.json is damaged ({error}); delete it and build again") from error
 
 
 def _parse(document: dict[str, Any]) -> ReleaseRecord:
@@ -172,16 +176,27 @@ def put_release(root: Root, release: ReleaseRecord) -> None:
 
 def promoted(root: Root) -> list[int]:
     """The releases that were promoted, in order; the last one is current."""
-    numbers = _numbers(root, PROMOTIONS)
-    return [int(json.loads(root.objects.get(f"{PROMOTIONS}/{number}.json"))["release"]) for number in numbers]
+    numbers = promotion_numbers(root)
+    return [promotion(root, number) for number in numbers]
+
+
+def promotion(root: Root, number: int) -> int:
+    """The release that a promotion names.
+
+    Raises:
+        DamagedError: it names none.
+    """
+    key = f"{PROMOTIONS}/{number}.json"
+    try:
+        return int(json.loads(root.objects.get(key))["release"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"{key} is damaged ({error}); delete it and promote again") from error
 
 
 def current_number(root: Root) -> int | None:
     """The number of the release that serves; None before the first promotion."""
     numbers = _numbers(root, PROMOTIONS)
-    if not numbers:
-        return None
-    return int(json.loads(root.objects.get(f"{PROMOTIONS}/{numbers[-1]}.json"))["release"])
+    return promotion(root, numbers[-1]) if numbers else None
 
 
 def current_release(root: Root) -> ReleaseRecord | None:

@@ -6,6 +6,8 @@ What is in them is checked by `content`, changed by `build` and `upkeep`; reader
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
@@ -13,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from wxpipe.errors import NotFoundError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, WxpipeError
 from wxpipe.store.root import Root
 from wxpipe.store.tables import get_table
 
@@ -107,6 +109,25 @@ def schema(spec: TableSpec, width: int) -> Any:
 def table_name(spec: TableSpec, model: str) -> str:
     """A model's table; a new encoder makes new ones."""
     return f"{spec.name}-{model}"
+
+
+@contextmanager
+def telling_damage(what: str) -> Iterator[None]:
+    """Turns what Lance and Arrow raise where a table is not as it was written into one error.
+
+    Raises:
+        DamagedError: names ``what``.
+    """
+    try:
+        yield
+    except WxpipeError:
+        raise
+    except (OSError, RuntimeError, ValueError, ArithmeticError, LookupError) as error:
+        raise DamagedError(f"{what}: {str(error).partition(chr(10))[0][:300]}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # how Rust's assertions come through; no Exception to Python
+            raise
+        raise DamagedError(f"{what}: {error}") from error
 
 
 def connect(root: Root) -> Any:

@@ -8,14 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from wxpipe.errors import DamagedError
 from wxpipe.store.root import Root
 from wxpipe.store.writepoints import write_point
 from wxpipe.vectors.content import DayContent, rows_digest
-from wxpipe.vectors.records import Part, tag_of
-from wxpipe.vectors.tables import SPECS, SourceDay, TableSpec, Unit, connect, open_table, schema, table_name
+from wxpipe.vectors.records import Part, list_releases, tag_of
+from wxpipe.vectors.tables import (
+    SPECS,
+    SourceDay,
+    TableSpec,
+    Unit,
+    connect,
+    open_table,
+    schema,
+    table_name,
+    telling_damage,
+)
 
 DAYS_AT_ONCE = 64
 """Days that one addition takes: a few thousand rows a source, bounded memory, and few Lance fragments."""
@@ -54,18 +66,30 @@ class Changes:
 
 def tables_at(root: Root, model: str, width: int, base: Part | None) -> dict[TableSpec, Any]:
     """A model's tables, ready to be written: as a release has them, or new and empty."""
+    kept = {there.table for release in list_releases(root) for part in release.parts for there in part.tables.values()}
     tables = {}
     for spec in SPECS.values():
         name = table_name(spec, model)
         if base is not None:
             tables[spec] = at_version(root, name, base.tables[spec.name].version)
             continue
-        write_point(f"before create {name}")
-        connection = connect(root)
-        connection.drop_table(name, ignore_missing=True)
-        tables[spec] = connection.create_table(name, schema=schema(spec, width))
-        write_point(f"after create {name}")
+        tables[spec] = _new_table(root, name, schema(spec, width), keep=name in kept)
     return tables
+
+
+def _new_table(root: Root, name: str, columns: Any, *, keep: bool) -> Any:
+    """An empty table; ``keep``: as a new version of the one that is there, whose older versions still serve."""
+    write_point(f"before create {name}")
+    connection = connect(root)
+    table = None
+    if keep:
+        with suppress(DamagedError), telling_damage(name):  # what cannot be opened serves nobody, and goes
+            table = connection.create_table(name, schema=columns, mode="overwrite")
+    if table is None:
+        connection.drop_table(name, ignore_missing=True)
+        table = connection.create_table(name, schema=columns)
+    write_point(f"after create {name}")
+    return table
 
 
 def at_version(root: Root, name: str, version: int) -> Any:
