@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import pickle
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -142,6 +143,7 @@ class _Window:
                 if future.status == "finished":
                     yield future.result()
                 else:
+                    self._follow()  # a worker that cannot take part is told apart from a task that kills
                     fallen.append(task)
                 if self._team.looked_long_ago():
                     self._follow()
@@ -158,7 +160,7 @@ class _Window:
     def _submit(self) -> None:
         while self._waiting and len(self._running) < self._size:
             task = self._waiting.pop()
-            future = self._client.submit(execute, *task, pure=False)
+            future = self._client.submit(execute_packed, pickle.dumps(task), pure=False)
             self._running[future] = task
             future.add_done_callback(self._ended.put)
 
@@ -269,18 +271,30 @@ def versions() -> dict[str, str]:
     }
 
 
+def execute_packed(task: bytes) -> Result:
+    """Runs on a worker: does a task that travelled as bytes.
+
+    A root is opened where it is unpickled. Done here, one that is not there, or a store that does not answer, fails
+    the task; done by Dask, it would break the worker's connection and end worker after worker.
+    """
+    return execute(*pickle.loads(task))
+
+
 def _began(client: Any, future: Any) -> bool:
     return any(future.key in keys for keys in client.processing().values())
 
 
 def _alone(client: Any, task: Task) -> Result:
     """Does a task that fell with a worker again, with nothing beside it; what falls again is at fault itself."""
+    from distributed import KilledWorker
+
     before = _memory_restarts(client)
     try:
-        result: Result = client.submit(execute, *task, pure=False).result()
+        result: Result = client.submit(execute_packed, pickle.dumps(task), pure=False).result()
     except Exception as error:
-        why = f"killed its worker again and again: {error}"
-        if restarts := _memory_restarts(client) - before:
+        killed = isinstance(error, KilledWorker)
+        why = f"killed its worker again and again: {error}" if killed else f"did not begin on its worker: {error}"
+        if killed and (restarts := _memory_restarts(client) - before):
             why = (
                 f"needs more memory than a worker has: {restarts} workers went over their limit and were restarted; "
                 f"give workers more (WXPIPE_WORKER_MEMORY, `dask worker --memory-limit`). {error}"
