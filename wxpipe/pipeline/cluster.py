@@ -160,7 +160,7 @@ class _Window:
     def _submit(self) -> None:
         while self._waiting and len(self._running) < self._size:
             task = self._waiting.pop()
-            future = self._client.submit(execute_packed, pickle.dumps(task), pure=False)
+            future = self._client.submit(execute_packed, pickle.dumps(task), versions(), pure=False)
             self._running[future] = task
             future.add_done_callback(self._ended.put)
 
@@ -271,12 +271,17 @@ def versions() -> dict[str, str]:
     }
 
 
-def execute_packed(task: bytes) -> Result:
+def execute_packed(task: bytes, of_runner: dict[str, str]) -> Result:
     """Runs on a worker: does a task that travelled as bytes.
 
     A root is opened where it is unpickled. Done here, one that is not there, or a store that does not answer, fails
     the task; done by Dask, it would break the worker's connection and end worker after worker.
+
+    Raises:
+        RefusedError: the runner has other code than this worker, which has not been asked yet.
     """
+    if versions() != of_runner:
+        raise RefusedError(f"this worker has {versions()}, its runner {of_runner}")
     return execute(*pickle.loads(task))
 
 
@@ -290,7 +295,7 @@ def _alone(client: Any, task: Task) -> Result:
 
     before = _memory_restarts(client)
     try:
-        result: Result = client.submit(execute_packed, pickle.dumps(task), pure=False).result()
+        result: Result = client.submit(execute_packed, pickle.dumps(task), versions(), pure=False).result()
     except Exception as error:
         killed = isinstance(error, KilledWorker)
         why = f"killed its worker again and again: {error}" if killed else f"did not begin on its worker: {error}"

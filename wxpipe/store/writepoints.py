@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -53,6 +54,7 @@ def write_point(name: str) -> None:
     text, _, token = environment.get("WXPIPE_STOP_AT", "").rpartition(":")
     if text and name.startswith(text) and _claim(Path(token)):
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.5)  # of a process of many threads, this one may be the last to stand still
 
 
 def _claim(token: Path) -> bool:
