@@ -249,14 +249,14 @@ def test_a_cluster_behind_certificates(tmp_path: Path) -> None:
     """Scheduler, worker and runner find them in Dask's configuration; nobody gets in without."""
     context, file = context_of(tmp_path, "ok"), tmp_path / "certificate.pem"
     file.write_bytes(certificate())
-    tls = {"ca-file": str(file), **{role: {"cert": str(file)} for role in ("scheduler", "worker", "client")}}
+    tls = {"distributed.comm.tls.ca-file": str(file), "distributed.comm.tls.client.cert": str(file)}
     names = {"CA_FILE": str(file), **{f"{role}__CERT": str(file) for role in ("SCHEDULER", "WORKER", "CLIENT")}}
     variables = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": value for name, value in names.items()}
     with dask_hosts(tmp_path / "dask") as hosts:
         hosts.scheduler("--protocol", "tls", **variables)
         hosts.worker("safe", "--preload", fake_stage.__name__, PYTHONPATH=str(CHECKOUT), **variables)
         assert hosts.address.startswith("tls://")
-        with dask.config.set({"distributed.comm.tls": tls}), open_workers(hosts.address) as workers:
+        with dask.config.set(tls), open_workers(hosts.address) as workers:
             assert [r.state for r in run_stage("fake", context, Range(), workers)] == ["done"]
         with pytest.raises(WxpipeError, match="certificates"), open_workers(hosts.address):
             pass
