@@ -2,65 +2,45 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import State, flow
 
-from flows.stages import cluster_address, publish_report, run_stages
-from wxpipe.errors import WxpipeError
-from wxpipe.pipeline.backfill import Job, finish, scan
-from wxpipe.pipeline.events import Result
+from flows.parameters import Archive, Count, Day, Options, Root, Satellites, Scheduler, Site, Stages
+from flows.stages import run_job, run_scan
+from wxpipe.pipeline.backfill import Job
 from wxpipe.pipeline.plan import Range
-
-
-@task(name="scan", cache_policy=NO_CACHE)
-def run_scan(job: Job) -> None:
-    """Lists the archive into the inventory."""
-    result = scan(job)
-    if result.state != "done":
-        raise WxpipeError(f"scan failed: {result.error}\n{result.trace}")
 
 
 @flow(name="backfill", flow_run_name="backfill {root}", validate_parameters=True)
 def backfill(
-    archive: str,
-    root: str,
-    satellites: list[str] | None = None,
-    first: date | None = None,
-    last: date | None = None,
-    stages: list[str] | None = None,
-    site: str = "",
-    scheduler: str = "",
-    workers: int = 0,
-    options: dict[str, Any] | None = None,
-) -> dict[str, int]:
+    archive: Archive,
+    root: Root,
+    satellites: Satellites = (),
+    first: Day = None,
+    last: Day = None,
+    stages: Stages = (),
+    site: Site = "",
+    scheduler: Scheduler = "",
+    workers: Count = 0,
+    options: Options = None,
+) -> dict[str, Any] | State[Any]:
     """Does everything that is due of an archive.
 
+    What is done already is never done again, so a run may be repeated, cancelled and started anew at any time.
+
     Args:
-        archive: folder or s3:// URL of the raw pictures.
-        root: folder or s3:// URL of the root.
-        satellites: satellites or sources; all by default.
-        first: first UTC day; the archive's first by default.
-        last: last UTC day; the archive's last by default.
-        stages: names of stages; all by default.
-        site: file or folder of the site's own satellite TOML.
-        scheduler: address of a Dask scheduler; a local cluster by default.
-        workers: workers of the local cluster; one a core by default.
-        options: of stages, e.g. {"train_epochs": 20}.
+        archive: Folder or s3:// URL of the raw pictures.
+        root: Folder or s3:// URL of the root; it is made where there is none.
+        satellites: Satellites or sources, e.g. coms or coms-ea; all by default.
+        first: First UTC day; the archive's first by default.
+        last: Last UTC day, included; the archive's last by default.
+        stages: Names of stages; all by default.
+        site: File or folder of the site's own satellite TOML.
+        scheduler: Address of a Dask scheduler; a local cluster by default.
+        workers: Workers of the local cluster; 0 means one a core.
+        options: Of stages, e.g. {"train_epochs": 20}.
     """
-    job = Job(root, archive, site, Range(tuple(satellites or ()), first, last, tuple(stages or ())), options or {})
+    job = Job(root, archive, site, Range(satellites, first, last, stages), options or {})
     run_scan(job)
-    results: list[Result] = []
-    try:
-        with cluster_address(scheduler, workers) as address:
-            run_stages(job, address, results)
-    finally:
-        report = finish(job, results)
-        publish_report(report)
-    return {
-        "promoted": report.promoted or 0,
-        "quarantined": report.quarantined,
-        "differences": len(report.differences),
-    }
+    return run_job(job, scheduler, workers)

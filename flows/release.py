@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from prefect import flow
+from typing import Any
 
-from flows.stages import publish_report, run_stages
-from wxpipe.pipeline.backfill import Job, finish
-from wxpipe.pipeline.events import Result
+from prefect import State, flow
+
+from flows.parameters import Root
+from flows.stages import run_job
+from wxpipe.pipeline.backfill import Job
 from wxpipe.pipeline.plan import Range
 
 
-@flow(name="release", flow_run_name="release {root}")
-def release(root: str) -> dict[str, int]:
+@flow(name="release", flow_run_name="release {root}", validate_parameters=True)
+def release(root: Root) -> dict[str, Any] | State[Any]:
     """Builds and promotes a release; nothing changed means no new release.
 
     Args:
-        root: folder or s3:// URL of the root.
+        root: Folder or s3:// URL of the root.
     """
-    job = Job(root, wanted=Range(stages=("release",)))
-    results: list[Result] = []
-    run_stages(job, "", results)
-    report = finish(job, results)
-    publish_report(report)
-    return {"promoted": report.promoted or 0, "differences": len(report.differences)}
+    return run_job(Job(root, wanted=Range(stages=("release",)), verb="release"), None, 0)

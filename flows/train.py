@@ -2,71 +2,55 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from prefect import flow
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect import State, flow
 
-from flows.stages import cluster_address, publish_report, run_stages
-from wxpipe.pipeline.backfill import Job, finish
+from flows.parameters import Count, Options, Root, Satellites, Scheduler
+from flows.reports import publish_trainings
+from flows.stages import run_job
+from wxpipe.pipeline.backfill import Job
 from wxpipe.pipeline.events import Result
 from wxpipe.pipeline.plan import Range
-from wxpipe.pipeline.trainings import Training, trainings_of
+from wxpipe.pipeline.trainings import trainings_of
 
 
-@flow(name="train", flow_run_name="train {root}")
+@flow(name="train", flow_run_name="train {root}", validate_parameters=True)
 def train(
-    root: str,
-    satellites: list[str] | None = None,
-    scheduler: str = "",
-    workers: int = 0,
-    options: dict[str, Any] | None = None,
+    root: Root,
+    satellites: Satellites = (),
+    scheduler: Scheduler = "",
+    workers: Count = 0,
+    epochs: Count = 0,
+    options: Options = None,
     keep_pairs: bool = False,
     fresh: bool = False,
     embed: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, Any] | State[Any]:
     """Draws new triples from what is in the root now and trains a new model; embedding follows by `backfill`.
 
     A training that was broken off goes on where it was. Every model's losses are published as artifacts.
 
     Args:
-        root: folder or s3:// URL of the root.
-        satellites: satellites or sources; all by default.
-        scheduler: address of a Dask scheduler; a local cluster by default.
-        workers: workers of the local cluster; one a core by default.
-        options: of the stages, e.g. {"train_epochs": 20, "pairs_triples": 4000}.
-        keep_pairs: learn from the triples that are there.
-        fresh: begin anew, whatever checkpoint there is.
-        embed: embed every day with the new model too.
+        root: Folder or s3:// URL of the root.
+        satellites: Satellites or sources, e.g. coms or coms-ea; all by default.
+        scheduler: Address of a Dask scheduler; a local cluster by default.
+        workers: Workers of the local cluster; 0 means one a core.
+        epochs: Epochs of training; 0 means as published, 100.
+        options: Of the stages, e.g. {"train_learning_rate": 1e-5, "pairs_triples": 4000}.
+        keep_pairs: Learn from the triples that are there, draw none.
+        fresh: Begin anew, whatever checkpoint there is.
+        embed: Embed every day with the new model too.
     """
     anew = ("train",) if keep_pairs else ("pairs", "train")
     stages = ("pairs", "train", *(("embed",) if embed else ()))
-    chosen = {**(options or {}), "anew": anew, "fresh": fresh}
-    job = Job(root, wanted=Range(tuple(satellites or ()), stages=stages), options=chosen)
-    results: list[Result] = []
-    try:
-        with cluster_address(scheduler, workers) as address:
-            run_stages(job, address, results)
-    finally:
+    chosen = {**({"train_epochs": epochs} if epochs else {}), **(options or {}), "anew": anew, "fresh": fresh}
+    job = Job(root, wanted=Range(satellites, stages=stages), options=chosen, verb="train")
+
+    def publish(results: Sequence[Result]) -> dict[str, Any]:
         made = trainings_of(job.context().root, results)
         publish_trainings(made)
-        report = finish(job, results)
-        publish_report(report)
-    return {
-        "models": {training.source: training.model for training in made},
-        "quarantined": report.quarantined,
-        "differences": len(report.differences),
-    }
+        return {"models": {training.source: training.model for training in made}}
 
-
-def publish_trainings(made: Sequence[Training]) -> None:
-    """Each model as an artifact of the flow run, and its epochs as another."""
-    for training in made:
-        key = "wxpipe-training-" + re.sub("[^a-z0-9]+", "-", training.source)
-        create_markdown_artifact(training.text, key=key, description=f"How {training.model} was trained")
-        if training.epochs:
-            create_table_artifact(
-                list(training.epochs), key=f"{key}-epochs", description=f"Losses of {training.model} by epoch"
-            )
+    return run_job(job, scheduler, workers, publish)

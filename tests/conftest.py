@@ -12,6 +12,7 @@ import numba
 import pytest
 
 from tests.mini import first_run, longer, second_run, two_days  # noqa: F401 - fixtures
+from tests.s3 import s3_port  # noqa: F401 - a fixture
 from wxpipe.pipeline.backfill import Job, run, scan
 from wxpipe.pipeline.plan import Range
 from wxpipe.pipeline.run import Workers

@@ -38,8 +38,10 @@ class Grown(Strict):
         return {name: value for name, value in whole.items() if name not in unset}
 
 
-class DataSettings(Strict):
+class DataSettings(Grown):
     """What every result in a root depends on."""
+
+    gained: ClassVar[frozenset[str]] = frozenset({"keep_pictures"})
 
     histograms: tuple[str, ...] = Field(
         default=("24x20-exact",),
@@ -47,6 +49,10 @@ class DataSettings(Strict):
     )
     clip_choice: Literal["even", "published"] = Field(
         default="even", description="How the frames of a clip are chosen out of its window."
+    )
+    keep_pictures: bool = Field(
+        default=True,
+        description="Whether pictures stay once they are counted; else reduced ones and grid CDFs alone do.",
     )
 
 
@@ -65,11 +71,22 @@ class RunSettings(BaseSettings):
         default=600.0, gt=0, description="Seconds that a run waits for a Dask worker where there is none."
     )
     worker_memory: str = Field(default="auto", description="Memory limit of a local Dask worker, e.g. 4GiB.")
+    pages: str = Field(default="", description="Folder into which flows write the coverage page; none by default.")
+    pages_url: str = Field(default="", description="Where a browser finds that folder; file:// by default.")
     window: int = Field(default=4, ge=1, description="Partitions in flight per worker thread.")
     lease_seconds: float = Field(
         default=60.0, gt=0, description="A lease whose heartbeat stands still for so long is taken over."
     )
     retries: int = Field(default=3, ge=0, description="How often a partition that asks to be retried is.")
+    s3_retries: int = Field(
+        default=10, ge=0, description="How often a request to an object store that failed for the moment is repeated."
+    )
+    s3_retry_seconds: float = Field(
+        default=180.0, gt=0, description="For how long such a request is repeated, with growing pauses."
+    )
+    s3_timeout_seconds: float = Field(
+        default=60.0, gt=0, description="An object store that is silent for so long in a request is asked again."
+    )
     poll_seconds: float = Field(
         default=5.0, gt=0, description="How often a run says how far it is, and looks whether it was cancelled."
     )

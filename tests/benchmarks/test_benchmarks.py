@@ -9,9 +9,22 @@ import numba
 import numpy as np
 import pytest
 
-from tests.benchmarks import all_pairs, clip_pair, encoder, loader, pictures
+from tests.benchmarks import (
+    all_pairs,
+    clip_pair,
+    encoder,
+    growing_day,
+    loader,
+    orchestration,
+    pictures,
+    prediction,
+    scale,
+    scaling,
+)
 from tests.benchmarks.report import Row, Seconds, Skipped, machine, table
-from wxpipe.satellites.catalog import find_source, shipped_satellites
+from wxpipe.archive.synthetic.source import scaled, site_satellites
+from wxpipe.pipeline import stages
+from wxpipe.satellites.catalog import Source, find_source, shipped_satellites
 from wxpipe.similarity.layout import GridSpec, cell_sizes
 
 pytestmark = pytest.mark.benchmark
@@ -43,6 +56,13 @@ def test_batches_from_the_store_train_as_those_in_memory_do(tmp_path: Path) -> N
     clips = loader.make_clips(frames, 2, 24, 10)
     rows = [row for limit in (0, 1 << 20) for row in loader.compare(frames, clips, 1, limit)]
     assert [row.goal for row in rows] == [".9 of the wall"] * 4
+
+
+def test_a_day_that_grows_is_measured_against_one_that_is_made_again(tmp_path: Path) -> None:
+    pictures = growing_day.make_archive(tmp_path / "archive", 6, scale=8)
+    rows = growing_day.compare(pictures, tmp_path / "archive", tmp_path, 1)
+    assert [row.goal for row in rows] == ["10", "10"]
+    assert "4 files more" in rows[0].what
 
 
 def test_a_row_without_its_peer_is_skipped_and_no_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -88,3 +108,33 @@ def test_a_real_pair_is_compared_with_what_the_program_prints(
     rows, a_pair = clip_pair.cold_pair(real, tmp_path / "clips", 1)
     assert a_pair is not None
     assert all(isinstance(row, Row) for row in rows)
+
+
+def test_a_small_share_of_the_whole_archive_is_planned_and_scanned(tmp_path: Path) -> None:
+    rows = scale.measure(tmp_path, 8_000_000, days=2)
+    assert list(rows) == ["plan, nothing done", "scan into a new root", "scan that finds nothing new",
+                          "plan, everything done", "status, everything done"]  # fmt: skip
+
+
+def test_empty_days_are_orchestrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "STAGES", stages.STAGES)
+    monkeypatch.setattr(stages, "NAMES", stages.NAMES)
+    costs = orchestration.measure(tmp_path, 40, workers=0)
+    stages.get_stage.cache_clear()
+    assert [cost.what for cost in costs] == ["direct", "planned again, direct"]
+
+
+def test_the_second_half_of_a_run_is_compared_with_its_plan(tmp_path: Path) -> None:
+    mini = Source(scaled(site_satellites()["mini"], 4), "t")
+    rows = prediction.measure(tmp_path, mini, 4)
+    assert [row.stage for row in rows] == ["ingest", "histograms", "clips", "embed"]
+    for row in rows:
+        assert row.partitions[0] == row.partitions[1], row.stage
+        assert row.bytes_written[0] == pytest.approx(row.bytes_written[1], rel=0.3), row.stage
+        assert row.units[0] == pytest.approx(row.units[1], rel=0.3), row.stage
+
+
+def test_growth_is_told_by_a_line() -> None:
+    a, b, off = scaling.residuals({1: 3.0, 2: 5.0, 4: 9.0, 8: 17.0})
+    assert (a, b) == (pytest.approx(1), pytest.approx(2))
+    assert all(abs(share) < 1e-6 for share in off.values())

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,11 +56,24 @@ FLOWS = """
 import json, sys
 from flows.backfill import backfill
 from flows.release import release
+from flows.reprocess import reprocess
 from flows.train import train
+from flows.validate import validate
+from threading import Thread
+from wxpipe.pipeline import runs
 from wxpipe.pipeline.cluster import open_cluster
+from wxpipe.store.root import Root
 
 archive, site, root = sys.argv[1:]
 told = {}
+runs.POLL_SECONDS = 0.05
+
+def cancel_the_next():
+    opened = Root(root)
+    last = len(runs.all_runs(opened))
+    while len(runs.all_runs(opened)) == last:
+        pass
+    runs.cancel(opened, last + 1, "the disk is wanted")
 
 def tell(name, state):
     told[name] = [state.name, state.result() if state.is_completed() else str(state.message)]
@@ -71,12 +85,15 @@ with open_cluster(workers=1) as address:
     tell("failed", backfill(archive, root, site=site, stages=["release"], options=nobody, **common))
     tell("train", train(root, options={"train_epochs": 1, "pairs_triples": 50}, **common))
     tell("release", release(root, return_state=True))
+    tell("validate", validate(root, return_state=True))
+    Thread(target=cancel_the_next).start()
+    tell("cancelled", reprocess(archive, root, "a trial", site=site, stages=["ingest"], **common))
 print(json.dumps(told))
 """
 
 
 def test_flows_end_as_their_work_did(two_days: Archive, first_run: Undisturbed, tmp_path: Path) -> None:
-    """Four flow runs on one server: with a file in quarantine, with a stage that fails, training, a release."""
+    """Flow runs on one server: with a file in quarantine, a stage that fails, training, a release, one cancelled."""
     root, archive = tmp_path / "root", tmp_path / "archive"
     shutil.copytree(first_run.root, root)
     shutil.copytree(two_days.pictures, archive)
@@ -84,8 +101,8 @@ def test_flows_end_as_their_work_did(two_days: Archive, first_run: Undisturbed, 
     poisoned.write_bytes(poisoned.read_bytes()[:500])
     ended = subprocess.run(
         [sys.executable, "-c", FLOWS, str(archive), str(two_days.site), str(root)],
-        env=environment(**QUIET, PREFECT_HOME=str(tmp_path / "prefect")),
-        capture_output=True, text=True, check=False, timeout=300, cwd=Path(__file__).parents[2],
+        env=environment(**QUIET, PREFECT_HOME=str(tmp_path / "prefect"), WXPIPE_PAGES=str(tmp_path / "pages")),
+        capture_output=True, text=True, check=False, timeout=600, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout.splitlines()[-1])
@@ -94,6 +111,11 @@ def test_flows_end_as_their_work_did(two_days: Archive, first_run: Undisturbed, 
     assert "models/nobody/000000000000/card.json: no such object" in told["failed"][1]
     assert told["train"][0] == "Completed"
     assert told["release"][0] == "Completed"
+    assert "coverage" in next((tmp_path / "pages").iterdir()).read_text().lower()
+    assert told["validate"] == ["Completed", {"findings": 0}]
+    assert told["cancelled"][0] == "Cancelled"
+    assert told["cancelled"][1].endswith("the disk is wanted")
+    assert [request.why.split(" (")[0] for request in Root(str(root)).requests.all()] == ["a trial"]
     entries = Root(str(root)).ledger.entries
     assert entries("train")[SOURCE].finished > entries("embed")[f"{SOURCE}/2020-03-01"].finished
 
@@ -102,7 +124,7 @@ def test_importing_flows_starts_nothing_and_reaches_nowhere(tmp_path: Path) -> N
     """A Prefect worker imports a flow to run it: no server, no cluster, no file, no thread."""
     program = (
         "import sys, threading\n"
-        "import flows.backfill, flows.release, flows.train\n"
+        "import flows.backfill, flows.release, flows.reprocess, flows.train, flows.update, flows.validate\n"
         "heavy = {'torch', 'lancedb', 'zarr', 'distributed', 'dask'} & sys.modules.keys()\n"
         "print(sorted(heavy), [t.name for t in threading.enumerate()])\n"
     )
@@ -143,10 +165,15 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, becomes: Any, wanted: 
         return State(becomes(stage, leases))
 
     init_root(str(tmp_path / "root"))
-    monkeypatch.setattr(flow_stages, "run_parcel", parcel)
+
+    def with_options(tags: Sequence[str]) -> Any:
+        assert [tag.removeprefix("wxpipe-") in NAMES for tag in tags] == [True]
+        return parcel
+
+    monkeypatch.setattr(flow_stages, "run_parcel", SimpleNamespace(with_options=with_options))
     monkeypatch.setattr(flow_stages, "due_by_lease", lambda *_: {key: [] for key in MONTHS})
     results: list[Result] = wanted if wanted is not None else []
-    flow_stages.run_stages(Job(str(tmp_path / "root")), "tcp://somewhere", results)
+    flow_stages.run_stages(Job(str(tmp_path / "root")), lambda: "tcp://somewhere", results)
     return runs
 
 
@@ -179,7 +206,7 @@ def test_a_parcel_that_fails_does_not_keep_the_next_from_running(
         results = done(stage, leases)
         if stage == "ingest" and leases[0] == MONTHS[0]:
             results[0] = Result(stage, results[0].partition, "failed", {}, error="a fault of the disk")
-            return ParcelFailedError(stage, results)
+            return ParcelFailedError.of(stage, results)
         return results
 
     results: list[Result] = []
@@ -194,7 +221,7 @@ def test_after_a_bug_no_further_stage_begins(monkeypatch: pytest.MonkeyPatch, tm
 
     def bug(stage: str, leases: Sequence[str]) -> Any:
         failed = Result(stage, partition_in(leases[0]), "failed", {}, error="KeyError: x", trace="Traceback ...")
-        return ParcelFailedError(stage, [failed])
+        return ParcelFailedError.of(stage, [failed])
 
     results: list[Result] = []
     with pytest.raises(WxpipeError, match="Traceback"):
@@ -205,17 +232,3 @@ def test_after_a_bug_no_further_stage_begins(monkeypatch: pytest.MonkeyPatch, tm
 def test_a_task_that_crashes_ends_the_flow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(MemoryError):
         play(monkeypatch, tmp_path, lambda *_: MemoryError())
-
-
-def test_parameters_are_described_for_the_form() -> None:
-    """Prefect shows a form of them: every one has a type, and a description beside it."""
-    from flows.backfill import backfill as backfill_flow
-    from flows.release import release
-    from flows.train import train
-
-    for flow in (backfill_flow, release, train):
-        properties = flow.parameters.properties
-        assert properties, flow.name
-        for name, form in properties.items():
-            assert form.get("description"), f"{flow.name} {name}"
-            assert "type" in form or "anyOf" in form, f"{flow.name} {name}"

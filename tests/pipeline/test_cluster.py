@@ -211,7 +211,7 @@ def test_a_day_that_needs_more_memory_than_a_worker_has_fails_alone_and_says_so(
     hungry = results.pop(partition(2))
     assert [result.state for result in results.values()] == ["done"] * 3
     assert hungry.state == "failed"
-    assert "needs more memory than a worker has" in hungry.error
+    assert "more memory than a worker has" in hungry.error
     assert "WXPIPE_WORKER_MEMORY" in hungry.error
 
 

@@ -11,17 +11,15 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from tests.archive.trial import Trial
-from tests.mini import Archive, Undisturbed, backfill, check_whole, end, environment, points_of, start, wxpipe
+from tests.mini import SCRIPT, Archive, Undisturbed, backfill, check_whole, end, environment, points_of, start, wxpipe
 from wxpipe.cli.app import app
 from wxpipe.pipeline.digest import root_digest
 from wxpipe.pipeline.events import Event, StageStarted, listening
@@ -29,6 +27,7 @@ from wxpipe.pipeline.run import Workers
 from wxpipe.pipeline.validate import Wanted, validate
 from wxpipe.store.leases import Leases
 from wxpipe.store.objects import LocalObjects
+from wxpipe.store.requests import Request
 from wxpipe.store.root import Root
 
 PAGE = 4096
@@ -78,15 +77,16 @@ def fill(disk: Path, leave: int) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("stage", "pages"), [("ingest", 20), ("histograms", 12), ("clips", 3), ("embed", 4), ("release", 12)]
+    ("stage", "pages"), [("ingest", 20), ("histograms", 12), ("clips", 1), ("embed", 4), ("release", 5)]
 )
 def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(
     stage: str, pages: int, disk: Trial, digest: dict[str, str]
 ) -> None:
     """The disk fills as a stage begins: leases still fit, and what the stage makes does not."""
-    shutil.rmtree(disk.root / "ledger" / stage)
-    if stage == "release":
-        shutil.rmtree(disk.root / "releases")
+    if stage == "release":  # tables that are there would make room, were they dropped
+        disk.opened().requests.record(Request("repair", "to be tried", ("release",), partitions=("default",)))
+    else:
+        shutil.rmtree(disk.root / "ledger" / stage)
 
     def hear(event: Event) -> None:
         if isinstance(event, StageStarted) and event.stage == stage:
@@ -110,11 +110,12 @@ def test_a_stage_that_cannot_write_stops_at_once(disk: Trial) -> None:
 
     def hear(event: Event) -> None:
         if isinstance(event, StageStarted) and event.stage == "ingest":
-            fill(disk.root.parent, 20)
+            fill(disk.root.parent, 6)
 
     with listening(hear):
         ran = run_backfill(disk)
-    assert words(ran).count("failed ingest") == 1 or "failed ingest trial-ea/2020-05-02" not in words(ran)
+    assert "failed ingest trial-ea/2020-05-01" in words(ran)
+    assert "failed ingest trial-ea/2020-05-02" not in words(ran)
     assert "make room, and run the same command again" in words(ran)
 
 
@@ -122,7 +123,7 @@ def test_a_limit_of_file_sizes_is_said(two_days: Archive, first_run: Undisturbed
     """What does not need a mount: the shards of pictures are too large, their ledger is not."""
     root = tmp_path / "root"
     run = subprocess.run(
-        [str(Path(sys.executable).with_name("wxpipe")), *backfill(two_days, root)], env=environment(), text=True,
+        [str(SCRIPT), *backfill(two_days, root)], env=environment(), text=True,
         capture_output=True, check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
     )  # fmt: skip
@@ -149,40 +150,31 @@ def test_a_read_only_root_is_read_and_not_written(disk: Trial) -> None:
     assert run_backfill(disk).exit_code == 0
 
 
-def as_nobody(*command: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """Runs `wxpipe` as a user who owns nothing."""
-    variables = environment(HOME=str(home), NUMBA_CACHE_DIR=str(home), PYTHONDONTWRITEBYTECODE="1")
-    return subprocess.run(
-        [sys.executable, "-m", "wxpipe.cli", *command], env=variables, text=True, capture_output=True, check=False,
-        user=NOBODY, group=NOBODY, extra_groups=(),
-    )  # fmt: skip
+SETPRIV = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all,+dac_read_search",
+           "--ambient-caps=-all,+dac_read_search")  # fmt: skip
+"""Another user, who may read everything (this installation may lie in a closed folder) and write nothing."""
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
 def test_who_may_not_write_is_told_so(trial: Trial, tmp_path: Path) -> None:
-    if os.geteuid():
-        pytest.skip("only root can run a child as another user")
     home = tmp_path / "home"
-    home.mkdir(mode=0o777)
-    home.chmod(0o777)
-    for folder in (tmp_path, *tmp_path.parents[:-1]):
-        with suppress(OSError):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    trial.root.chmod(0o755)
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
     shutil.rmtree(trial.root / "ledger" / "clips")
-    able = as_nobody("status", "--root", str(trial.root), home=home)
-    if able.returncode and "Permission" in able.stderr and "wxpipe-root" not in able.stderr:
-        pytest.skip(f"another user cannot read this installation: {able.stderr[-200:]}")
-    assert able.returncode == 0, able.stderr
     before = sorted(trial.root.rglob("*"))
-    ran = as_nobody("backfill", "--direct", "--archive", str(trial.archive), "--satellites", str(trial.site),
-                    "--root", str(trial.root), home=home)  # fmt: skip
-    assert ran.returncode == 1
-    assert "cannot be written: Permission denied; let this user write there" in " ".join(ran.stderr.split())
-    assert "Traceback" not in ran.stderr
+    run = subprocess.run(
+        [*SETPRIV, str(SCRIPT), "backfill", "--direct", "--archive", str(trial.archive), "--satellites",
+         str(trial.site), "--root", str(trial.root)],
+        env=environment(HOME=str(home), NUMBA_CACHE_DIR=str(home)), text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 1, run.stderr
+    assert "cannot be written: Permission denied; let this user write there" in " ".join(run.stderr.split())
+    assert "Traceback" not in run.stderr
     assert sorted(trial.root.rglob("*")) == before
+    assert run_backfill(trial).exit_code == 0
 
 
-# --- clocks ------------------------------------------------------------------------------------------------------------
+# --- clocks ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("years", [-30, 30])

@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.s3 import credentials, make_bucket
 from wxpipe.satellites.catalog import Source, parse_satellite
 from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.frames import FrameStore
@@ -59,27 +59,12 @@ def source(satellite: Satellite) -> Source:
     return Source(satellite, "sea")
 
 
-@pytest.fixture(scope="session")
-def s3_port() -> Iterator[int]:
-    """Port of an S3 endpoint on loopback, in a process of its own."""
-    program = Path(__file__).with_name("s3_endpoint.py")
-    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-        process.kill()
-
-
 @pytest.fixture
 def s3_url(s3_port: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
     """An empty ``s3://`` folder, and the environment that leads to it."""
-    endpoint = f"http://127.0.0.1:{s3_port}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anyone")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    bucket = f"{abs(hash(request.node.nodeid)):x}"
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")).close()
-    return f"s3://{bucket}/some/folder"
+    for name, value in credentials(s3_port).items():
+        monkeypatch.setenv(name, value)
+    return f"{make_bucket(s3_port, request.node.nodeid)}/some/folder"
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -144,7 +144,14 @@ def test_an_entry_without_a_checksum_is_one_of_before(objects: Objects) -> None:
 
 
 def test_content_leaves_out_when_where_and_how_often() -> None:
-    again = replace(DONE, epoch=9, finished="later", seconds=3.5, inputs="x", error="y")
-    assert again.content() == DONE.content()
-    for change in ({"output": "o2"}, {"counts": {"good": 99}}, {"state": "failed"}, {"fingerprint": "f2"}):
-        assert replace(DONE, **change).content() != DONE.content()
+    told, untold = replace(DONE, inputs="i1"), replace(DONE, inputs="")
+    for entry in (told, untold):
+        assert replace(entry, epoch=9, finished="later", seconds=3.5, error="y").content() == entry.content()
+        for change in ({"output": "o2"}, {"counts": {"good": 99}}, {"state": "failed"}, {"inputs": "i2"}):
+            assert replace(entry, **change).content() != entry.content()
+
+
+def test_raw_content_that_is_told_stands_for_the_fingerprint_that_knows_files_by_their_times() -> None:
+    told, untold = replace(DONE, inputs="i1"), replace(DONE, inputs="")
+    assert replace(told, fingerprint="f2").content() == told.content()
+    assert replace(untold, fingerprint="f2").content() != untold.content()

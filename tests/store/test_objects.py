@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from wxpipe.errors import NotFoundError, RefusedError, Retry, UsageError
-from wxpipe.store.objects import LocalObjects, Objects, RemoteObjects, open_objects
+from wxpipe.store.objects import LocalObjects, Objects, open_objects
+from wxpipe.store.s3 import RemoteObjects
 
 ODD_NAMES = [
     "a b/c d", "기상/위성.png", "100%.png", "a%20b", "x#y?z=1&w", "~/x~y", "[ab]*", "back\\slash", "+plus", "..dots",
@@ -336,7 +337,7 @@ def test_a_store_in_trouble_asks_for_another_try(broken_s3: Objects, verb: str) 
         VERBS[verb](broken_s3)
 
 
-@pytest.mark.parametrize("verb", ["get", "exists", "put", "put_if_absent", "delete"])
+@pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("broken_s3", [401, 403], indirect=True)
 def test_a_store_that_says_no_is_not_asked_again(broken_s3: Objects, verb: str) -> None:
     with pytest.raises(RefusedError, match="was refused, check the credentials"):
@@ -345,8 +346,9 @@ def test_a_store_that_says_no_is_not_asked_again(broken_s3: Objects, verb: str) 
 
 def test_a_bucket_that_is_not_there_is_named(s3_url: str) -> None:
     nowhere = s3_url.replace("s3://", "s3://not-")
-    with pytest.raises(NotFoundError, match=f"{nowhere}/k: no such bucket"):
-        open_objects(nowhere).put("k", b"x")
+    for verb in ("get", "put", "put_if_absent", "walk", "names", "delete"):
+        with pytest.raises(RefusedError, match=f"{nowhere}/k: no such bucket; make it, or check its name"):
+            VERBS[verb](open_objects(nowhere))
 
 
 def test_what_is_no_file_is_told_of_and_not_listed(tmp_path: Path) -> None:

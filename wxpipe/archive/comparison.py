@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wxpipe.archive.picture import SoundPicture
 from wxpipe.archive.quality import Doubt
 from wxpipe.satellites.catalog import Source
 
@@ -27,6 +27,19 @@ Cell = tuple[int, int]
 _ALIKE, _STRANGE, _WITNESSES = 0.8, 0.85, 3
 _PIXELS = 10_000
 """Of a reduced picture that are compared, about: every so many rows and columns of a larger one."""
+
+
+class Comparable(Protocol):
+    """What is looked at of a picture, whether it was just read or is recorded; see `picture.SoundPicture`."""
+
+    @property
+    def reduced(self) -> NDArray[np.uint8]: ...
+    @property
+    def doubts(self) -> tuple[Doubt, ...]: ...
+    @property
+    def dark(self) -> bool: ...
+    @property
+    def weather(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ class Comparison:
         self._names, self._channels = source.satellite.channel_names, defaultdict[int, _Channel](_Channel)
         self._weather: dict[bytes, list[Cell]] = defaultdict(list)
 
-    def copied(self, slot: int, channel: int, picture: SoundPicture) -> str:
+    def copied(self, slot: int, channel: int, picture: Comparable) -> str:
         """Of which earlier picture of its channel this is a copy below the title; empty where it is new."""
         first = None if picture.dark else self._channels[channel].slots.get(picture.weather)
         if first is None or first == slot:
@@ -65,7 +78,7 @@ class Comparison:
         name = "the previous slot" if first == slot - 1 else "an earlier slot"
         return f"copy of {name}, {self.axis.time(first):%Y-%m-%dT%H:%MZ}"
 
-    def add(self, slot: int, channel: int, picture: SoundPicture) -> None:
+    def add(self, slot: int, channel: int, picture: Comparable) -> None:
         """Takes a picture that is stored, or the last one of the day before."""
         if picture.dark:
             return

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
-from wxpipe.archive.ingest_day import CONTRACT, Day, DayIngest, inputs_digest, satellite_digest
-from wxpipe.archive.inventory import inventory_of
+from wxpipe.archive.ingest_day import (
+    CONTRACT,
+    Day,
+    DayIngest,
+    contents,
+    counted_layouts,
+    digest_of,
+    reading_digest,
+    satellite_digest,
+)
+from wxpipe.archive.inventory import RawFile, inventory_of
 from wxpipe.archive.layers import register_layers
+from wxpipe.archive.reuse import Reuse
 from wxpipe.archive.stored_day import read_back_day
 from wxpipe.errors import DamagedError, RefusedError
-from wxpipe.store.frames import frame_store
+from wxpipe.store.frames import UNKNOWN_LAYER, FrameStore, frame_store
 from wxpipe.store.objects import Objects, open_objects
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
 
@@ -37,6 +48,7 @@ class Ingest:
             files=files,
             before=before,
             expected=(expected.start, expected.stop),
+            **counted_layouts(context.root),
         )
 
     def prepare(self, partitions: list[Partition], context: Context) -> None:
@@ -46,16 +58,16 @@ class Ingest:
             frames.create()
             inventory = inventory_of(context.root, source)
             days = [p.day for p in partitions if p.source == source and p.day is not None]
-            files = [file for day in days for file in inventory.day(day)]
+            files = [file for day in days for file in unexplained(frames, inventory.day(day), day)]
             register_layers(frames, _archive(context), files)
 
     def run(self, partition: Partition, context: Context) -> Outcome:
         day = Day.of(partition, context)
         archive = _archive(context)
         known = self._unchanged(partition, day, archive, context)
-        return (
-            known if known is not None else DayIngest(day, frame_store(context.root, partition.source), archive).run()
-        )
+        if known is not None:
+            return known
+        return DayIngest(day, frame_store(context.root, partition.source), archive, context.anew).run()
 
     def read_back(self, partition: Partition, context: Context) -> str:
         assert partition.day is not None
@@ -66,13 +78,24 @@ class Ingest:
         entry = context.previous
         if entry is None or not entry.inputs or entry.counts.get("files") != len(day.files):
             return None
-        if inputs_digest(day, archive, frame_store(context.root, partition.source)) != entry.inputs:
+        frames = frame_store(context.root, partition.source)
+        if digest_of(day, contents(day, archive, frames), frames) != entry.inputs:
             return None
         try:
             records = context.root.quarantine.get(self.name, partition.source, day.day)
         except DamagedError:
             return None
         return Outcome(entry.counts, entry.output, entry.inputs, tuple(records))
+
+
+def unexplained(frames: FrameStore, files: list[RawFile], day: date) -> list[RawFile]:
+    """Files of which it is not recorded that a registered layer explains them: where a new one may show."""
+    reuse = Reuse(frames, frames.axis.day_start(day), reading_digest(frames))
+    rows = {file.path: reuse.unchanged(file) for file in files}
+    explained = {
+        path for path, row in rows.items() if row is not None and row.sight and row.sight.layer != UNKNOWN_LAYER
+    }
+    return [file for file in files if file.path not in explained]
 
 
 def _archive(context: Context) -> Objects:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wxpipe.archive.day_record import read_record
 from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.store.arrays import Block, decode_chunk, parse_shard, shard_key
 from wxpipe.store.frames import FrameStore, Status, content_digest
@@ -50,13 +51,28 @@ def read_back_day(frames: FrameStore, day: date) -> str:
         if cell in reduced:
             digests[cell] = pixel_digest(picture[: int(small["rows"][cell])], reduced[cell])
 
+    if not frames.root.settings.keep_pictures:
+        return _with_recorded(reading, reduced)
     for channel in range(width):
         mine = {cell for cell in reading.cells if cell[1] == channel}
         reading.shard("picture", (shard, channel, 0, 0), mine, lambda n, c=channel: (n, c), digest)  # type: ignore[misc]
-    if reading.faults:
-        more = f" and {len(reading.faults) - NAMED} more" if len(reading.faults) > NAMED else ""
-        raise DamagedError("; ".join(reading.faults[:NAMED]) + more)
+    reading.raise_faults()
     return day_digest(small, digests)
+
+
+def _with_recorded(reading: _Reading, reduced: Mapping[Cell, npt.NDArray[np.uint8]]) -> str:
+    """The digest of a day of a root that keeps no pictures: theirs are as the day's record has them."""
+    frames, start = reading.frames, reading.frames.axis.day_start(reading.day)
+    recorded = read_record(frames.root, frames.source.id, reading.day).stored()
+    digests: dict[Cell, bytes] = {}
+    for slot, channel in sorted(reading.cells & reduced.keys()):
+        row = recorded.get((start + slot, frames.channels[channel]))
+        if row is None or row.sight is None:
+            reading.faults.append(f"ingested/{frames.source.id}/{reading.day}.parquet: gone, damaged, or not complete")
+            break
+        digests[slot, channel] = row.sight.picture + hashlib.sha256(reduced[slot, channel].tobytes()).digest()
+    reading.raise_faults()
+    return day_digest(reading.small, digests)
 
 
 def stored(status: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -101,6 +117,11 @@ class _Reading:
         for number, data in chunks.items():
             if cell_of(number) in expected:
                 take(cell_of(number), decode_chunk(spec, data)[0, 0])
+
+    def raise_faults(self) -> None:
+        if self.faults:
+            more = f" and {len(self.faults) - NAMED} more" if len(self.faults) > NAMED else ""
+            raise DamagedError("; ".join(self.faults[:NAMED]) + more)
 
     def _tell(self, key: str, fault: str, cells: set[Cell]) -> None:
         axis, start = self.frames.axis, self.frames.axis.day_start(self.day)

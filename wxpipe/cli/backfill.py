@@ -50,6 +50,10 @@ def command(
     clips: Annotated[
         Literal["even", "published"] | None, typer.Option("--clips", help="Of a new root: how frames are chosen.")
     ] = None,
+    keep_pictures: Annotated[
+        Literal["yes", "no"] | None,
+        typer.Option("--keep-pictures", help="Of a new root; no: reduced pictures and grid CDFs alone are kept."),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="DIR", help="Write what the run did into DIR, as a page.")
     ] = None,
@@ -63,7 +67,7 @@ def command(
 
     wanted = Range(tuple(satellite or ()), parse_day(first, "--from"), parse_day(last, "--to"), tuple(stage or ()))
     options = {"train_epochs": epochs} if epochs else {}
-    job = Job(root, archive, satellites, wanted, options, _settings(histograms, clips))
+    job = Job(root, archive, satellites, wanted, options, _settings(histograms, clips, keep_pictures))
     check_report_folder(report)
     list_archive(job)
     run_due(job, scheduler, workers, direct, report)
@@ -111,7 +115,7 @@ def _write_report(job: Job, report: Report, began: datetime, folder: Path) -> Pa
     return write_page(folder, page(Told(job.verb, place, report, found, began, found.when)))
 
 
-def _settings(histograms: list[str] | None, clips: str | None) -> DataSettings | None:
+def _settings(histograms: list[str] | None, clips: str | None, keep_pictures: str | None) -> DataSettings | None:
     """What a new root is to be made with; None where nothing was said.
 
     Raises:
@@ -120,8 +124,10 @@ def _settings(histograms: list[str] | None, clips: str | None) -> DataSettings |
     from wxpipe.config import DataSettings
     from wxpipe.similarity.layout import GridSpec
 
-    said = {"histograms": tuple(GridSpec.parse(name).name for name in histograms or ()), "clip_choice": clips}
-    given = {name: value for name, value in said.items() if value}
+    names = tuple(GridSpec.parse(name).name for name in histograms or ())
+    kept = keep_pictures == "yes" if keep_pictures else None
+    said = {"histograms": names or None, "clip_choice": clips, "keep_pictures": kept}
+    given = {name: value for name, value in said.items() if value is not None}
     return DataSettings.model_validate(given) if given else None
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from wxpipe.errors import WxpipeError
+from wxpipe.errors import Cancelled, WxpipeError
 
 if TYPE_CHECKING:
     from wxpipe.pipeline.backfill import Job, Report
@@ -23,6 +23,7 @@ def run_flow(job: Job, scheduler: str, workers: int) -> Report:
     """Runs the `backfill` flow in this process and shows its progress.
 
     Raises:
+        Cancelled: the run was asked to stop.
         WxpipeError: the flow failed for a reason that is not a partition's.
     """
     for name, value in QUIET.items():
@@ -41,9 +42,12 @@ def run_flow(job: Job, scheduler: str, workers: int) -> Report:
 
     with watching(), listening(collect):
         state = backfill(**_parameters(job, scheduler, workers), return_state=True)
+    if state.name == "Cancelled":
+        raise Cancelled(str(state.message))
     report = finish(job, results)
     if state.is_completed():
-        return replace(report, promoted=state.result()["promoted"] or None)
+        told: Any = state.result()
+        return replace(report, promoted=told["promoted"] or None)
     if not report.failed:
         raise WxpipeError(f"the flow ended as {state.name}: {state.message}")
     return report

@@ -47,8 +47,12 @@ def show_costs(costs: Costs) -> None:
                 "; ".join(f"{source} {origin}" for source, origin in sorted(stage.origins.items())),
             )  # fmt: skip
     console.print(table)
-    stored = ", ".join(f"{kind} {size(amount)}" for kind, amount in costs.storage.items() if abs(amount) >= 1)
-    console.print(f"{costs.pictures:,} pictures to read; the root grows by {size(costs.kept(True))}: {stored}")
+    stored = ", ".join(
+        f"{kind} {size(amount)}" for kind, amount in costs.storage.items()
+        if abs(amount) >= 1 and (costs.keeps_pictures or kind != "pictures")
+    )  # fmt: skip
+    grows = size(costs.kept(costs.keeps_pictures))
+    console.print(f"{costs.pictures:,} pictures to read; the root grows by {grows}: {stored}")
     console.print(
         f"keeping pictures stores {size(costs.kept(True))}, --keep-pictures no {size(costs.kept(False))}: reduced "
         "frames, histograms, clips and vectors"

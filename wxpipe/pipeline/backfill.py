@@ -15,6 +15,7 @@ from wxpipe.pipeline.reconcile import Difference, reconcile
 from wxpipe.pipeline.run import Workers, execute, run_stage, single_handed
 from wxpipe.pipeline.runs import registered
 from wxpipe.pipeline.stages import chosen
+from wxpipe.store.objects import check_url
 from wxpipe.store.root import Root, init_root, require_root
 from wxpipe.store.stage import Context, Partition, ignore_progress
 
@@ -39,6 +40,10 @@ class Job:
     settings: DataSettings | None = None
     verb: str = "backfill"
     wait: bool = True
+
+    def __post_init__(self) -> None:
+        for url in (self.root, self.archive):
+            check_url(url)  # before Prefect, a log or the ledger writes it down
 
     def context(self) -> Context:
         return Context(require_root(self.root), self.archive, options={**self.options, "satellites": self.site})

@@ -48,9 +48,10 @@ def open_cluster(scheduler: str = "", workers: int = 0) -> Iterator[str]:
     settings = RunSettings()
     most = workers or settings.workers or os.cpu_count() or 1
     least = most if settings.workers_least is None else min(settings.workers_least, most)
+    preload = [*dask.config.get("distributed.worker.preload", []), "wxpipe.pipeline.dask_worker"]
     logging.getLogger("distributed").setLevel(logging.ERROR)  # Prefect turns every library's chatter on
     with (
-        dask.config.set(WORKER_SETTINGS),
+        dask.config.set({**WORKER_SETTINGS, "distributed.worker.preload": preload}),
         LocalCluster(
             n_workers=least,
             threads_per_worker=1,
@@ -166,13 +167,7 @@ class _Window:
 
     def _end(self) -> None:
         """Takes back what has not begun, and waits for the rest."""
-        from distributed import as_completed
-
-        client = self._client
-        client.cancel([future for future in self._running if not _began(client, future)])
-        begun = [future for future in self._running if not future.cancelled()]
-        for _ in as_completed(begun, loop=client.loop):
-            pass
+        _take_back(self._client, list(self._running))
 
 
 class _Team:
@@ -285,8 +280,23 @@ def execute_packed(task: bytes, of_runner: dict[str, str]) -> Result:
     return execute(*pickle.loads(task))
 
 
-def _began(client: Any, future: Any) -> bool:
-    return any(future.key in keys for keys in client.processing().values())
+def _take_back(client: Any, futures: list[Any]) -> None:
+    """Cancels futures, and waits for those that a worker is in the middle of.
+
+    A task may begin while its cancelling is on its way to the worker, so none is done before two looks say so.
+    """
+    client.cancel(futures)
+    keys, quiet = {future.key for future in futures}, 0
+    while keys and quiet < 2:
+        begun = client.run(_begun, on_error="return")
+        going_on = [keys & found for found in begun.values() if isinstance(found, set)]
+        quiet = 0 if any(going_on) else quiet + 1
+        time.sleep(0.1)
+
+
+def _begun(dask_worker: Any) -> set[str]:
+    """Keys of what a worker's threads are doing."""
+    return set(dask_worker.active_keys)
 
 
 def _alone(client: Any, task: Task) -> Result:
@@ -298,7 +308,12 @@ def _alone(client: Any, task: Task) -> Result:
         result: Result = client.submit(execute_packed, pickle.dumps(task), versions(), pure=False).result()
     except Exception as error:
         killed = isinstance(error, KilledWorker)
-        why = f"killed its worker again and again: {error}" if killed else f"did not begin on its worker: {error}"
+        why = (
+            "killed its worker again and again, as a crash does, and as more memory than a worker has "
+            f"(WXPIPE_WORKER_MEMORY, `dask worker --memory-limit`): {error}"
+            if killed
+            else f"did not begin on its worker: {error}"
+        )
         if killed and (restarts := _memory_restarts(client) - before):
             why = (
                 f"needs more memory than a worker has: {restarts} workers went over their limit and were restarted; "

@@ -76,6 +76,7 @@ class Costs:
         pictures: raw files to be read.
         storage: bytes by kind (`KINDS`) that the root grows by; results that are replaced are taken off.
         workers: for which `wall_seconds` is meant.
+        keeps_pictures: whether the root does.
     """
 
     stages: Mapping[str, StageCost]
@@ -83,6 +84,7 @@ class Costs:
     storage: Mapping[str, float]
     workers: int
     wall_seconds: float
+    keeps_pictures: bool = True
 
     @property
     def seconds(self) -> float:
@@ -146,7 +148,8 @@ class _Estimate:
             cost.partitions, cost.projected = len(due[name]) + len(projected), len(projected)
             self._wall += sum(_wall(seconds, self._workers) for seconds in by_lease.values())
         files = round(self._stages["ingest"].units) if "ingest" in self._stages else 0
-        return Costs(self._stages, files, self._storage, self._workers, self._wall)
+        kept = self._root.settings.keep_pictures
+        return Costs(self._stages, files, self._storage, self._workers, self._wall, kept)
 
     def _projected(self, name: str, due: Mapping[str, set[Partition]], days: _Days) -> set[Partition]:
         """Partitions of a stage that come to be due when those before them are done."""

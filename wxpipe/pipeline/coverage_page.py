@@ -120,20 +120,23 @@ def _overview(covered: Covered) -> Iterator[str]:
     for coverage in covered.coverages:
         counted = {fate: int(days.sum()) for fate, days in coverage.counted().items()}
         lag = lag_of(coverage, covered.when)
-        newest = f"{coverage.newest:%Y-%m-%d %H:%M}" if coverage.newest else "none"
+        share = percent(coverage.good / coverage.scheduled) if coverage.scheduled else ""
+        newest = "none"
+        if coverage.newest is not None and lag is not None:
+            newest = f"{coverage.newest:%Y-%m-%d %H:%M}<small>{duration(lag / 3600)} ago</small>"
         rows.append(
             [
                 f'<a href="#{coverage.source.id}">{_text(coverage.source.id)}</a>',
                 days_text(coverage.first_day, coverage.last_day),
                 f"{coverage.scheduled:,}",
-                percent(coverage.good / coverage.scheduled) if coverage.scheduled else "–",
-                *(f"{counted[fate]:,}" for fate in (Fate.GOOD, Fate.MISSING, Fate.QUARANTINED, Fate.WAITING)),
+                f"{counted[Fate.GOOD]:,}<small>{share}</small>",
+                *(f"{counted[fate]:,}" for fate in (Fate.MISSING, Fate.QUARANTINED, Fate.WAITING)),
                 f"{sum(counted[fate] for fate in (Fate.VANISHED, Fate.STALE, Fate.FAILED)):,}",
-                f"{newest}<small>{duration(lag / 3600)} ago</small>" if lag is not None else newest,
+                newest,
             ]
         )
-    head = ["source", "days", "slots scheduled", "of them good", "good", "no file came", "quarantined",
-            "not ingested", "other", "newest good frame"]  # fmt: skip
+    head = ["source", "days", "scheduled slots", "good", "no file came", "quarantined", "not ingested", "other",
+            "newest good frame"]  # fmt: skip
     yield table(head, rows)
     yield f"<p>{_release(covered.release)}</p>"
     for difference in covered.differences:

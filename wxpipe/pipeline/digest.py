@@ -71,7 +71,8 @@ def _frames(root: Root, source: Source) -> str:
         digest.update(f"{day} {content_digest(small)} {fingerprint_of(layers=named)}".encode())
         for slot, channel in np.argwhere(np.isin(small["status"], [s for s in Status if s.stored])).tolist():
             at = frames.axis.day_start(day) + slot
-            digest.update(np.ascontiguousarray(frames.group["picture"][at, channel]).data)
+            if root.settings.keep_pictures:
+                digest.update(np.ascontiguousarray(frames.group["picture"][at, channel]).data)
             digest.update(np.ascontiguousarray(frames.group["reduced"][at, channel]).data)
     return digest.hexdigest()
 

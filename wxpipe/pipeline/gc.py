@@ -14,6 +14,7 @@ from wxpipe.config import RunSettings
 from wxpipe.embedding.train_stage import checkpoint_folder, current_model
 from wxpipe.pipeline.leftovers import unexplained
 from wxpipe.pipeline.run import stage_lease
+from wxpipe.similarity.histograms import passed_pictures
 from wxpipe.store.leases import Heartbeat, runs_here
 from wxpipe.store.objects import ObjectInfo
 from wxpipe.store.root import Root
@@ -72,6 +73,7 @@ def collect(root: Root, wanted: Wanted) -> Collection:
     sweep = _Sweep(root, wanted, Collection())
     sweep.strays()
     sweep.half_layouts()
+    sweep.passed_pictures()
     sweep.checkpoints()
     sweep.partials()
     sweep.spent_leases()
@@ -105,6 +107,13 @@ class _Sweep:
                 if layout not in self.root.settings.histograms and not self.root.objects.names(f"{folder}/cdf/c"):
                     self._remove("layout", self._under(folder), "laid out for histograms that the root does not keep")
                     self._prune(folder)
+
+    def passed_pictures(self) -> None:
+        """Of a root that keeps none: what a run that was killed did not come to let go of."""
+        for lease, keys in passed_pictures(self.root).items():
+            with self._holding([lease], f"pictures of {lease}") as held:
+                for key in keys if held and lease in passed_pictures(self.root) else []:
+                    self._remove("picture", self._under(key), "it is counted, and this root keeps no pictures")
 
     def checkpoints(self) -> None:
         """Of trainings that came to a model."""

@@ -52,13 +52,19 @@ def unexplained(root: Root) -> Iterator[Stray]:
     due = {partition.key for partition in get_stage("ingest").partitions(Context(root))}
     known = {stage: set(root.ledger.keys(stage)) for stage in ("ingest", "histograms", "clips", "embed")}
     for source in root.sources:
-        made = {"ingest": _frames(root, source), "histograms": _histograms(root, source),
+        made = {"ingest": _merged(_frames(root, source), _tables(root, source, "ingested")),
+                "histograms": _merged(_histograms(root, source), _tables(root, source, "counted")),
                 "clips": _tables(root, source, "clips"), "embed": _vectors(root, source)}  # fmt: skip
         for stage, found in made.items():
             for key in sorted(found.keys() - known[stage]):
                 lease = Partition(source.id, date.fromisoformat(key.rpartition("/")[2])).lease_key
                 yield Stray(stage, key, key in due, lease, tuple(found[key]))
     yield from _named(root)
+
+
+def _merged(results: Made, records: Made) -> Made:
+    """Results with what is recorded of them."""
+    return {key: [*results.get(key, []), *records.get(key, [])] for key in results.keys() | records.keys()}
 
 
 def _frames(root: Root, source: Source) -> Made:

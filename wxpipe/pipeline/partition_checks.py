@@ -137,6 +137,9 @@ def _same(frames: FrameStore, first: int, second: int, channel: str) -> bool:
 
 
 def _below_title(frames: FrameStore, slot: int, channel: str) -> npt.NDArray[np.uint8]:
+    if not frames.root.settings.keep_pictures:  # what there is of it: two that are reduced to the same are doubted
+        reduced: npt.NDArray[np.uint8] = frames.reduced([slot], [channel])[0, 0]
+        return reduced
     return frames.picture(slot, channel)[frames.source.area.title_rows :]
 
 

@@ -24,6 +24,7 @@ from wxpipe.pipeline.logs import log_work
 from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of, request_of
 from wxpipe.pipeline.runs import check_cancelled
 from wxpipe.pipeline.stages import from_on, get_stage
+from wxpipe.pipeline.traces import traced
 from wxpipe.store.attempts import Attempt, announcement
 from wxpipe.store.leases import Heartbeat, Lease
 from wxpipe.store.ledger import Entry, Ledger
@@ -54,6 +55,7 @@ class Made:
     parts: Mapping[str, str]
 
 
+@traced
 def execute(stage_name: str, partition: Partition, context: Context) -> Result:
     """Does one partition, here: run, look at the lease, write quarantine and ledger.
 
@@ -346,7 +348,9 @@ def _still_due(stage: Stage, steps: list[Step], context: Context) -> list[Partit
     ledger, names = context.root.ledger, (stage.name, *stage.needs)
     days = {(p.source, p.day + timedelta(days=n)) for p in (step.partition for step in steps) if p.day for n in (0, 1)}
     if days:
-        ledger.fetch(names, sorted(f"{source}/{day}" for source, day in days))
+        by_day = [name for name in names if get_stage(name).trigger == "by day"]
+        ledger.fetch(by_day, sorted(f"{source}/{day}" for source, day in days))
+        ledger.fetch([name for name in names if name not in by_day], sorted({source for source, _ in days}))
     else:
         ledger.preload(*names)
     try:

@@ -178,6 +178,8 @@ def repair(root: Root, findings: Sequence[Finding]) -> Repair:
     for key in removed:
         root.objects.delete(key)
     due: set[Due] = {pair for finding in findings for pair in finding.again}
+    if not root.settings.keep_pictures:  # what is counted again has to be read again before
+        due |= {("ingest", key) for stage, key in due if stage == "histograms"}
     asked = {stage: tuple(sorted(key for name, key in due if name == stage)) for stage in NAMES}
     asked = {stage: keys for stage, keys in asked.items() if keys}
     numbers = []

@@ -15,6 +15,7 @@ from wxpipe.archive.source_pictures import source_picture
 from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.satellites.catalog import Source
 from wxpipe.similarity.cdf import CountArray, cdf_dtype, grid_cdf_exact, grid_cdf_reference
+from wxpipe.similarity.counting import CountingDay
 from wxpipe.similarity.layout import GridSpec, cell_sizes
 from wxpipe.store.arrays import (
     ArraySpec,
@@ -27,7 +28,8 @@ from wxpipe.store.arrays import (
     shard_key,
     write_shard,
 )
-from wxpipe.store.frames import FrameStore, Status, frame_store, runs
+from wxpipe.store.counted import write_counted
+from wxpipe.store.frames import FrameStore, frame_store, runs
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, done_partitions, fingerprint_of
 
@@ -150,7 +152,7 @@ def histogram_store(root: Root, source: Source | str, name: str | None = None) -
 
 
 class Histograms:
-    """Counts every stored picture of a day, in every layout that the root keeps."""
+    """Counts every stored picture of a day, in every layout that the root keeps; those that are counted, not again."""
 
     name = "histograms"
     trigger = "by day"
@@ -161,7 +163,8 @@ class Histograms:
 
     def fingerprint(self, partition: Partition, context: Context) -> str:
         pictures = context.root.ledger.output("ingest", partition.key)
-        return fingerprint_of(contract=CONTRACT, layouts=context.root.settings.histograms, pictures=pictures)
+        passing = passing_request(context.root, partition)
+        return fingerprint_of(contract=CONTRACT, layouts=context.root.settings.histograms, pictures=pictures, **passing)
 
     def prepare(self, partitions: list[Partition], context: Context) -> None:
         for source in sorted({partition.source for partition in partitions}):
@@ -170,14 +173,16 @@ class Histograms:
 
     def run(self, partition: Partition, context: Context) -> Outcome:
         assert partition.day is not None
-        frames = frame_store(context.root, partition.source)
-        stored = np.isin(frames.day("status", partition.day), [s for s in Status if s.stored])
+        root, frames = context.root, frame_store(context.root, partition.source)
+        counting = CountingDay.of(partition, context, CONTRACT)
         digest = hashlib.sha256()
-        for name in context.root.settings.histograms:
-            store = histogram_store(context.root, partition.source, name)
-            store.write_day(partition.day, self._count_day(store, frames, partition.day, stored))
-            _add_day(digest, store.read(np.asarray(frames.axis.day_slots(partition.day))))
-        return Outcome({"pictures": int(stored.sum())}, digest.hexdigest()[:32])
+        for name in root.settings.histograms:
+            store = histogram_store(root, partition.source, name)
+            store.write_day(partition.day, counting.count(store))
+            _add_day(digest, store.read(np.asarray(counting.slots)))
+        write_counted(root, partition.source, partition.day, counting.counted())
+        obsolete = () if root.settings.keep_pictures else frames.picture_keys(partition.day)
+        return Outcome({"pictures": int(counting.stored.sum())}, digest.hexdigest()[:32], obsolete=obsolete)
 
     def read_back(self, partition: Partition, context: Context) -> str:
         assert partition.day is not None
@@ -189,16 +194,33 @@ class Histograms:
             _add_day(digest, store.read_through(partition.day, pictures))
         return digest.hexdigest()[:32]
 
-    def _count_day(
-        self, store: HistogramStore, frames: FrameStore, day: date, stored: npt.NDArray[np.bool_]
-    ) -> CountArray:
-        spec, slots = store.array_spec, frames.axis.day_slots(day)
-        cdfs = np.zeros((len(slots), *spec.shape[1:]), spec.dtype)
-        for channel, name in enumerate(frames.channels):
-            there = slots.start + np.flatnonzero(stored[:, channel])
-            for slot, picture in frames.pictures(there, name):
-                cdfs[slot - slots.start, channel] = store.count(frames, slot, name, picture)
-        return cdfs
+
+def passing_request(root: Root, partition: Partition) -> dict[str, int]:
+    """What makes CDFs stale where pictures only pass: an ingest that was asked for anew leaves them to be let go of."""
+    if root.settings.keep_pictures:
+        return {}
+    entry = root.ledger.get("ingest", partition.key)
+    return {"request": entry.request} if entry is not None and entry.request else {}
+
+
+def passed_pictures(root: Root) -> dict[str, list[str]]:
+    """Picture shards that a root which keeps none has still, though they are counted: its run was killed too soon.
+
+    They are of no use; `wxpipe gc` removes them.
+
+    Returns:
+        Keys by the lease under which they are written.
+    """
+    found: dict[str, list[str]] = {}
+    stage, context = Histograms(), Context(root)
+    for key, entry in sorted({} if root.settings.keep_pictures else root.ledger.entries("histograms").items()):
+        source, _, day = key.rpartition("/")
+        partition = Partition(source, date.fromisoformat(day))
+        if entry.state == "done" and entry.fingerprint == stage.fingerprint(partition, context):
+            keys = frame_store(root, source).picture_keys(date.fromisoformat(day))
+            there = [key for key in keys if root.objects.exists(key)]
+            found.setdefault(partition.lease_key, []).extend(there)
+    return {lease: keys for lease, keys in found.items() if keys}
 
 
 def _add_day(digest: Any, cdfs: CountArray) -> None:

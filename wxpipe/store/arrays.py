@@ -96,6 +96,36 @@ def shard_bytes(spec: ArraySpec, chunks: Mapping[int, bytes]) -> bytes:
     return b"".join([*parts, table, crc32c(table).to_bytes(4, "little")])
 
 
+@dataclass(frozen=True)
+class StoredShard:
+    """A shard as it lies.
+
+    Attributes:
+        data: the whole object; empty where there is none.
+        chunks: its sound chunks, encoded, by flat inner index. One whose checksum is wrong is not among them.
+    """
+
+    data: bytes = b""
+    chunks: Mapping[int, bytes] = field(default_factory=dict)
+
+
+def read_shard(objects: Objects, folder: str, spec: ArraySpec, at: Sequence[int]) -> StoredShard:
+    """What lies at a position of the shard grid; of a shard whose index is damaged, no chunks."""
+    try:
+        data = objects.get(shard_key(folder, spec, at))
+    except NotFoundError:
+        return StoredShard()
+    try:
+        return StoredShard(data, parse_shard(spec, data)[0])
+    except DamagedError:
+        return StoredShard(data)
+
+
+def chunk_checksum(chunk: bytes) -> int:
+    """The crc32c that ends an encoded chunk."""
+    return int.from_bytes(chunk[-4:], "little")
+
+
 def parse_shard(spec: ArraySpec, data: bytes) -> tuple[dict[int, bytes], list[int]]:
     """A shard's stored chunks by flat inner index, and which others are stored and not as their checksums say.
 
@@ -141,8 +171,14 @@ def shard_key(folder: str, spec: ArraySpec, at: Sequence[int]) -> str:
     return f"{folder}/{spec.name}/c/{'/'.join(map(str, at))}"
 
 
-def write_shard(objects: Objects, folder: str, spec: ArraySpec, at: Sequence[int], chunks: Mapping[int, bytes]) -> None:
-    """Writes one whole shard at a position of the shard grid and reads it back; without chunks, removes it."""
+def write_shard(
+    objects: Objects, folder: str, spec: ArraySpec, at: Sequence[int], chunks: Mapping[int, bytes], there: bytes = b""
+) -> None:
+    """Writes one whole shard at a position of the shard grid and reads it back; without chunks, removes it.
+
+    Args:
+        there: what was just read at this place: the same is not written again.
+    """
     key = shard_key(folder, spec, at)
     if not chunks:
         if objects.exists(key):
@@ -151,8 +187,10 @@ def write_shard(objects: Objects, folder: str, spec: ArraySpec, at: Sequence[int
             write_point(f"after delete {key}")
         return
     data = shard_bytes(spec, chunks) if spec.shard is not None else chunks[0]
+    if data == there:
+        return
     objects.put(key, data)
-    if objects.get(key) != data:
+    if not objects.holds(key, data):
         raise WxpipeError(f"{objects.url}/{key}: {len(data)} bytes were written and others came back; check the disk")
 
 

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from wxpipe.errors import DamagedError, NotFoundError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, RefusedError, WxpipeError
 from wxpipe.satellites.catalog import Source
 from wxpipe.store.arrays import (
     ArraySpec,
+    StoredShard,
     create_arrays,
     encode_chunk,
     layout_faults,
+    read_shard,
     restore_layout,
     shard_key,
     write_chunk,
@@ -106,16 +108,21 @@ class FrameStore:
 
     def create(self) -> None:
         """Lays the group out, once, with its coordinates; the same again changes nothing."""
-        create_arrays(self.root.objects, self.folder, list(self.specs.values()), _attributes(self.source))
+        create_arrays(self.root.objects, self.folder, list(self.specs.values()), self._attributes)
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        passing = {"comment": "no pictures are kept: read `reduced`; `picture` is all zeros"}
+        return {**_attributes(self.source), **({} if self.root.settings.keep_pictures else passing)}
 
     def layout_faults(self) -> dict[str, str]:
         """What of the layout is damaged: key to what is wrong."""
-        return layout_faults(self.root.objects, self.folder, list(self.specs.values()), _attributes(self.source))
+        return layout_faults(self.root.objects, self.folder, list(self.specs.values()), self._attributes)
 
     def restore_layout(self) -> list[str]:
         """Writes damaged documents and coordinates again; returns their keys."""
         self._group = None
-        return restore_layout(self.root.objects, self.folder, list(self.specs.values()), _attributes(self.source))
+        return restore_layout(self.root.objects, self.folder, list(self.specs.values()), self._attributes)
 
     @property
     def group(self) -> Any:
@@ -140,16 +147,21 @@ class FrameStore:
         spec = self.specs["reduced"]
         return encode_chunk(spec, reduced[np.newaxis, np.newaxis])
 
-    def write_pictures(self, day: date, channel: int, chunks: Mapping[int, bytes]) -> None:
-        """Writes one day of one channel of ``picture``: encoded chunks by slot of the day."""
-        at = self.axis.day_start(day) // self.axis.slots_per_day
-        write_shard(self.root.objects, self.folder, self.specs["picture"], (at, channel, 0, 0), chunks)
+    def write_pictures(self, day: date, channel: int, chunks: Mapping[int, bytes], there: bytes = b"") -> None:
+        """Writes one day of one channel of ``picture``: encoded chunks by slot of the day.
 
-    def write_rest(self, day: date, frames: DayFrames) -> None:
+        Args:
+            there: the shard that was just read: the same is not written again.
+        """
+        write_shard(
+            self.root.objects, self.folder, self.specs["picture"], self._picture_at(day, channel), chunks, there
+        )
+
+    def write_rest(self, day: date, frames: DayFrames, reduced_there: bytes = b"") -> None:
         """Writes the other arrays of a day, once its pictures are there; statuses last."""
-        at, width = self.axis.day_start(day) // self.axis.slots_per_day, len(self.channels)
+        at, width = self._shard(day), len(self.channels)
         reduced = {slot * width + channel: data for (slot, channel), data in frames.reduced.items()}
-        write_shard(self.root.objects, self.folder, self.specs["reduced"], (at, 0, 0, 0), reduced)
+        write_shard(self.root.objects, self.folder, self.specs["reduced"], (at, 0, 0, 0), reduced, reduced_there)
         for name in ("layer", "rows", "time_observed", "status"):
             write_chunk(self.root.objects, self.folder, self.specs[name], (at, 0), getattr(frames, name))
 
@@ -174,6 +186,29 @@ class FrameStore:
         )
 
     # --- reading ---------------------------------------------------------------------------------------------
+
+    def stored_pictures(self, day: date, channel: int) -> StoredShard:
+        """One day of one channel of ``picture`` as it lies: encoded chunks by slot of the day."""
+        return read_shard(self.root.objects, self.folder, self.specs["picture"], self._picture_at(day, channel))
+
+    def stored_reduced(self, day: date) -> StoredShard:
+        """One day of ``reduced`` as it lies: encoded chunks by slot of the day * channels + channel."""
+        return read_shard(self.root.objects, self.folder, self.specs["reduced"], (self._shard(day), 0, 0, 0))
+
+    def decode_reduced(self, chunk: bytes) -> UInt8:
+        """A reduced picture out of its sound chunk: its codec is ``raw``."""
+        return np.frombuffer(chunk, np.uint8, len(chunk) - 4).reshape(self.source.area.reduced_shape)
+
+    def picture_keys(self, day: date) -> tuple[str, ...]:
+        """The objects that hold a day of ``picture``, where they are stored."""
+        places = (self._picture_at(day, channel) for channel in range(len(self.channels)))
+        return tuple(shard_key(self.folder, self.specs["picture"], at) for at in places)
+
+    def _shard(self, day: date) -> int:
+        return self.axis.day_start(day) // self.axis.slots_per_day
+
+    def _picture_at(self, day: date, channel: int) -> tuple[int, ...]:
+        return self._shard(day), channel, 0, 0
 
     def layer(self, number: int) -> Mask:
         """An overlay layer, bool (y, x)."""
@@ -206,9 +241,10 @@ class FrameStore:
         """The stored picture, filled, uint8 (rows, x) at its true height.
 
         Raises:
-            NotFoundError: nothing is stored for this slot and channel.
+            NotFoundError: nothing is stored for this slot and channel, or the root keeps no pictures.
             DamagedError: it is damaged, or gone though it was stored.
         """
+        self._require_kept()
         index = self._channel(channel)
         rows = int(self._read("rows", (slot, index)))
         if not rows:
@@ -220,16 +256,48 @@ class FrameStore:
         return picture
 
     def pictures(self, slots: Iterable[int], channel: str) -> Iterator[tuple[int, UInt8]]:
-        """Stored pictures of one channel, (slot, picture), read a few at a time: one read costs what many do."""
+        """Stored pictures of one channel, (slot, picture), read a few at a time: one read costs what many do.
+
+        Raises:
+            NotFoundError: the root keeps no pictures.
+        """
+        self._require_kept()
+        yield from self._pictures(slots, channel)
+
+    def passing_pictures(self, day: date, slots: Iterable[int], channel: str) -> Iterator[tuple[int, UInt8]]:
+        """As `pictures`, of one day of a root that keeps none: between ingest and histograms they are there.
+
+        Raises:
+            RefusedError: some of them are not there any more; names them.
+        """
+        wanted, start = list(slots), self.axis.day_start(day)
+        there = self.stored_pictures(day, self._channel(channel)).chunks
+        gone = [f"{self.axis.time(slot):%H:%MZ}" for slot in wanted if slot - start not in there]
+        if gone:
+            raise RefusedError(
+                f"{self.source.id} {channel} {day}: {len(gone)} pictures are to be counted ({', '.join(gone[:3])}"
+                f"{', ...' if len(gone) > 3 else ''}), and this root keeps none; read them from the archive again: "
+                f"`wxpipe reprocess --stage ingest --stage histograms --reason ...` for this day, with the files there"
+            )
+        yield from self._pictures(wanted, channel)
+
+    def _require_kept(self) -> None:
+        if not self.root.settings.keep_pictures:
+            raise NotFoundError(
+                f"{self.root.url} keeps no pictures, only reduced ones and grid CDFs of "
+                f"{', '.join(self.root.settings.histograms)}; for anything else make a root with --keep-pictures yes"
+            )
+
+    def _pictures(self, slots: Iterable[int], channel: str) -> Iterator[tuple[int, UInt8]]:
         index = self._channel(channel)
         wanted = np.asarray(list(slots), np.int64)
         for start, stop, _ in runs(wanted):
+            rows = self._read("rows", (slice(start, stop), index))
             for at in range(start, stop, READ_AHEAD):
                 end = min(at + READ_AHEAD, stop)
-                stretch = (slice(at, end), index)
-                rows, read = self._read("rows", stretch), self._read("picture", stretch)
+                read = self._read("picture", (slice(at, end), index))
                 for slot in range(at, end):
-                    picture = read[slot - at, : int(rows[slot - at])]
+                    picture = read[slot - at, : int(rows[slot - start])]
                     self._require_shard("picture", slot, index, picture)
                     yield slot, picture
 
@@ -245,12 +313,16 @@ class FrameStore:
         return out
 
     def dataset(self) -> xarray.Dataset:
-        """The group as xarray opens it, with Dask chunks that follow the shards and ``time`` as an index."""
+        """The group as xarray opens it, with Dask chunks that follow the shards and ``time`` as an index.
+
+        Without ``picture`` where the root keeps none.
+        """
         import xarray
 
         chunks = {"slot": self.axis.slots_per_day, "channel": 1}
         data = xarray.open_zarr(self.root.zarr_store(self.folder), chunks=None, consolidated=False)
-        indexed: xarray.Dataset = data.set_xindex("time").chunk(chunks)
+        kept = data if self.root.settings.keep_pictures else data.drop_vars("picture")
+        indexed: xarray.Dataset = kept.set_xindex("time").chunk(chunks)
         return indexed
 
     def _require_shard(self, name: str, slot: int, channel: int, read: npt.NDArray[Any]) -> None:

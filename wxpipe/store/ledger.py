@@ -7,19 +7,15 @@ the rest of the root goes on; `read` says what is wrong with it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 from google_crc32c import value as crc32c
 
 from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.store.objects import Objects
-
-Item = TypeVar("Item")
-Found = TypeVar("Found")
 
 State = Literal["done", "failed", "running"]
 """``running``: is being made, or that was broken off; what was recorded before no longer holds."""
@@ -62,8 +58,13 @@ class Entry:
     by: str = ""
 
     def content(self) -> dict[str, object]:
-        """The part that names content: equal for two runs that made the same thing."""
-        keep = ("stage", "partition", "state", "fingerprint", "output", "counts")
+        """The part that names content: equal for two runs that made the same thing.
+
+        A stage that tells the digest of its raw content is named by that: its fingerprint knows files by their
+        times of writing, or by ETags, which differ between copies of one archive.
+        """
+        origin = "inputs" if self.inputs else "fingerprint"
+        keep = ("stage", "partition", "state", origin, "output", "counts")
         return {name: value for name, value in asdict(self).items() if name in keep}
 
 
@@ -84,7 +85,7 @@ class Ledger:
 
     def _read(self, stage: str, partition: str) -> Entry | None:
         try:
-            return self._read_or_fail(stage, partition)
+            return _read_or_fail(self._objects.get(_key(stage, partition)), stage, partition)
         except NotFoundError:
             return None
 
@@ -114,15 +115,9 @@ class Ledger:
 
     def _read_all(self, stage: str, only: Callable[[str], bool]) -> dict[str, Entry]:
         wanted = [partition for partition in self.keys(stage) if only(partition)]
-        found = map_batches(lambda partition: self._read_or_fail(stage, partition), wanted)
-        return {entry.partition: entry for entry in found}
-
-    def _read_or_fail(self, stage: str, partition: str) -> Entry:
-        """An entry; one that is damaged as a failure, which the plan holds open."""
-        try:
-            return self.read(stage, partition)
-        except DamagedError as error:
-            return Entry(stage, partition, "failed", "", error=str(error))
+        found = self._objects.get_many(_key(stage, partition) for partition in wanted)
+        entries = (_read_or_fail(data, stage, p) for p, data in zip(wanted, found, strict=True) if data is not None)
+        return {entry.partition: entry for entry in entries}
 
     def keys(self, stage: str) -> list[str]:
         """The partitions that have an entry, in order."""
@@ -161,7 +156,8 @@ class Ledger:
         """Reads these entries now, side by side, and answers from memory for them until `forget`."""
         partitions = list(partitions)
         keys = [(stage, partition) for stage in stages for partition in partitions]
-        self._fetched.update(zip(keys, map_batches(lambda key: self._read(*key), keys), strict=True))
+        for key, data in zip(keys, self._objects.get_many(_key(*key) for key in keys), strict=True):
+            self._fetched[key] = None if data is None else _read_or_fail(data, *key)
 
     def forget(self) -> None:
         self._loaded.clear()
@@ -172,24 +168,16 @@ def _every(_: str) -> bool:
     return True
 
 
-READERS, BATCH = 16, 64
-"""Threads that read side by side, each so many objects in one go: a hand-over costs what a read from a disk does."""
-
-
-def map_batches(work: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[Found]:
-    """What work comes to of each item, in order."""
-    if len(items) < 2:
-        yield from map(work, items)
-        return
-    size = max(1, min(BATCH, -(-len(items) // READERS)))
-    batches = [items[at : at + size] for at in range(0, len(items), size)]
-    with ThreadPoolExecutor(READERS) as pool:
-        for found in pool.map(lambda batch: [work(item) for item in batch], batches):
-            yield from found
-
-
 def _key(stage: str, partition: str) -> str:
     return f"ledger/{stage}/{partition}.json"
+
+
+def _read_or_fail(data: bytes, stage: str, partition: str) -> Entry:
+    """An entry; one that is damaged as a failure, which the plan holds open."""
+    try:
+        return _parse(data, stage, partition)
+    except DamagedError as error:
+        return Entry(stage, partition, "failed", "", error=str(error))
 
 
 def _document(entry: Entry) -> bytes:

@@ -14,7 +14,8 @@ class Meter:
 
     Attributes:
         bytes_written: of objects that were put.
-        writes, reads: requests; a list counts as a write, as it is billed. Zarr's own reads are not among them.
+        writes, reads: requests; a list counts as a write, as it is billed. Zarr's own reads are among them in
+            a bucket alone.
     """
 
     bytes_written: int = 0
@@ -43,7 +44,7 @@ def count_write(size: int = 0) -> None:
         meter.writes += 1
 
 
-def count_read() -> None:
+def count_read(requests: int = 1) -> None:
     meter = _running.get()
     if meter is not None:
-        meter.reads += 1
+        meter.reads += requests

@@ -1,7 +1,8 @@
 """Whole objects under one URL, local or ``s3://``: get, put, put-if-absent, list, delete, and nothing else.
 
 Races are settled by put-if-absent, which both kinds of store have. A local put is durable when it returns: data,
-then the rename, then the folder are synced. What the objects mean is the business of the modules above.
+then the rename, then the folder are synced. Buckets are in `s3`. What the objects mean is the business of the modules
+above.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ import os
 import secrets
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from wxpipe.errors import NotFoundError, RefusedError, Retry, StoreError, UsageError, WxpipeError
+from wxpipe.errors import NotFoundError, StoreError, UsageError, WxpipeError
 from wxpipe.store.meter import count_read, count_write
 from wxpipe.store.writepoints import write_point
 
-if TYPE_CHECKING:
-    from obstore.store import S3Store
-
+BLOCK = 1 << 20
 PARTIAL = ".partial"
 """Ending of a file that is being written; a killed writer leaves it behind, and no reader looks at it."""
+
+BATCH = 64
+"""Objects that a thread of `get_many` reads in one go: a hand-over costs what a read from a disk does."""
 
 
 _ROOM = "make room, and run the same command again: it goes on from there"
@@ -70,6 +72,8 @@ class Objects(ABC):
     """A flat space of objects, keyed by relative paths with forward slashes."""
 
     url: str
+    readers = 16
+    """How many objects `get_many` asks for at once."""
 
     def get(self, key: str) -> bytes:
         """The whole object.
@@ -79,6 +83,37 @@ class Objects(ABC):
         """
         count_read()
         return self._get(key)
+
+    def holds(self, key: str, data: bytes) -> bool:
+        """Whether an object is there and is exactly these bytes."""
+        count_read()
+        try:
+            return self._holds(key, data)
+        except NotFoundError:
+            return False
+
+    def _holds(self, key: str, data: bytes) -> bool:
+        return self._get(key) == data
+
+    def get_many(self, keys: Iterable[str]) -> Iterator[bytes | None]:
+        """Small objects in the order of their keys, several asked for at once; None where there is none."""
+
+        def read(key: str) -> bytes | None:
+            try:
+                return self._get(key)
+            except NotFoundError:
+                return None
+
+        wanted = list(keys)
+        count_read(len(wanted))
+        if len(wanted) < 2:
+            yield from map(read, wanted)
+            return
+        size = max(1, min(BATCH, -(-len(wanted) // self.readers)))
+        batches = [wanted[at : at + size] for at in range(0, len(wanted), size)]
+        with ThreadPoolExecutor(self.readers) as pool:
+            for found in pool.map(lambda batch: [read(key) for key in batch], batches):
+                yield from found
 
     @abstractmethod
     def _get(self, key: str) -> bytes: ...
@@ -139,6 +174,14 @@ class Objects(ABC):
     @abstractmethod
     def exists(self, key: str) -> bool: ...
 
+    @abstractmethod
+    def require_races_settled(self) -> None:
+        """Looks whether put-if-absent does what it says, where a store may not know it.
+
+        Raises:
+            RefusedError: it does not.
+        """
+
 
 class LocalObjects(Objects):
     """Objects as files below a folder."""
@@ -156,7 +199,21 @@ class LocalObjects(Objects):
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFoundError(f"{self.url}/{key}: no such object") from error
 
+    def _holds(self, key: str, data: bytes) -> bool:
+        """Looks at a block at a time: another shard's memory would be half of what a comparison costs."""
+        at = 0
+        try:
+            with open(self.path(key), "rb", buffering=0) as file:
+                while block := file.read(BLOCK):
+                    if not data.startswith(block, at):
+                        return False
+                    at += len(block)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return False
+        return at == len(data)
+
     def exists(self, key: str) -> bool:
+        count_read()
         return self.path(key).is_file()
 
     def note(self, key: str, data: bytes) -> None:
@@ -224,6 +281,7 @@ class LocalObjects(Objects):
         return partial
 
     def walk(self, prefix: str = "", on_error: Callable[[str, OSError], None] | None = None) -> Iterator[ObjectInfo]:
+        count_write()
         folders, links = [str(self.folder / prefix) if prefix else self.url], list[str]()
         seen: set[tuple[int, int]] = set()
         start = len(self.url) + 1
@@ -258,6 +316,7 @@ class LocalObjects(Objects):
                         _tell(on_error, entry.path[start:], error)
 
     def names(self, prefix: str = "") -> list[str]:
+        count_write()
         try:
             found = os.listdir(self.folder / prefix)
         except (FileNotFoundError, NotADirectoryError):
@@ -309,102 +368,45 @@ class LocalObjects(Objects):
         if (self.folder / prefix).is_dir():
             _sync((self.folder / prefix).parent)
 
-
-class RemoteObjects(Objects):
-    """Objects in an S3 bucket; credentials come from the environment or the provider chain."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
-        self._store = open_s3(self.url)
-
-    def _get(self, key: str) -> bytes:
-        with self._steering("read", key):
-            return bytes(self._store.get(key).bytes())
-
-    def exists(self, key: str) -> bool:
-        try:
-            with self._steering("read", key):
-                self._store.head(key)
-        except NotFoundError:
-            return False
-        return True
-
-    def _put(self, key: str, data: bytes) -> None:
-        with self._steering("write", key):
-            self._store.put(key, data)
-
-    def _put_if_absent(self, key: str, data: bytes) -> bool:
-        from obstore.exceptions import AlreadyExistsError
-
-        with self._steering("write", key):
-            try:
-                self._store.put(key, data, mode="create")
-            except AlreadyExistsError:
-                return False
-        return True
-
-    def walk(self, prefix: str = "", on_error: Callable[[str, OSError], None] | None = None) -> Iterator[ObjectInfo]:
-        with self._steering("list", prefix):
-            for batch in self._store.list(prefix.rstrip("/") + "/" if prefix else None):
-                for item in batch:
-                    yield ObjectInfo(item["path"], item["size"], str(item["e_tag"]))
-
-    def names(self, prefix: str = "") -> list[str]:
-        with self._steering("list", prefix):
-            found = self._store.list_with_delimiter(prefix.rstrip("/") + "/" if prefix else None)
-        folders = [path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"]]
-        return sorted([*folders, *(item["path"].rsplit("/", 1)[-1] for item in found["objects"])])
-
-    def delete(self, key: str) -> None:
-        with contextlib.suppress(NotFoundError), self._steering("delete", key):
-            self._store.delete(key)
-
-    def settle(self, prefix: str) -> None:
-        """An object store has what it acknowledged."""
-
-    @contextlib.contextmanager
-    def _steering(self, action: str, key: str) -> Iterator[None]:
-        """Turns the client's errors into those that are the policy."""
-        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
-
-        try:
-            yield
-        except FileNotFoundError as error:
-            what = "bucket" if action == "write" else "object"
-            raise NotFoundError(f"{self.url}/{key}: no such {what}") from error
-        except (PermissionError, PermissionDeniedError, UnauthenticatedError) as error:
-            brief = _brief(error)
-            raise RefusedError(f"{self.url}/{key}: {action} was refused, check the credentials: {brief}") from error
-        except (OSError, BaseError) as error:
-            raise Retry(f"{self.url}/{key}: {action} failed: {_brief(error)}") from error
-
-
-def open_s3(url: str) -> S3Store:
-    """An S3 client for a URL, configured by the environment; plain http only where the endpoint says so."""
-    from obstore.store import S3Store
-
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    return S3Store.from_url(url, client_options={"allow_http": True} if endpoint.startswith("http://") else None)
+    def require_races_settled(self) -> None:
+        """Every file system knows links."""
 
 
 def open_objects(url: str) -> Objects:
     """The objects under a URL: a folder, ``file://`` or ``s3://``.
 
     Raises:
-        UsageError: another scheme.
+        UsageError: another scheme, or credentials in the URL.
     """
+    check_url(url)
     if url.startswith("s3://"):
+        from wxpipe.store.s3 import RemoteObjects
+
         return RemoteObjects(url)
     if url.startswith("file://"):
         return LocalObjects(url.removeprefix("file://"))
-    if "://" in url:
-        raise UsageError(f"{url}: expected a folder, file:// or s3://")
     return LocalObjects(url)
 
 
-def _brief(error: Exception) -> str:
-    """The client's message without the dump of its insides."""
-    return str(error).partition("\n")[0].strip()
+def check_url(url: str) -> None:
+    """Looks whether a URL can be opened, and may be written down: URLs stand in logs, reports and the ledger.
+
+    Raises:
+        UsageError: another scheme, or credentials in the URL, which are not repeated.
+    """
+    scheme, found, rest = url.partition("://")
+    if not found or scheme == "file":
+        return
+    place, _, _ = rest.partition("/")
+    if "@" in place or "?" in rest:
+        raise UsageError(
+            f"{scheme}://...: expected s3://bucket/folder, found what looks like credentials in it; give them in the "
+            "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or by a role, since URLs are written to logs"
+        )
+    if scheme != "s3":
+        raise UsageError(f"{url}: expected a folder, file:// or s3://")
+    if not place:
+        raise UsageError(f"{url}: expected s3://bucket/folder, found no bucket")
 
 
 def _tell(on_error: Callable[[str, OSError], None] | None, key: str, error: OSError) -> None:

@@ -56,29 +56,32 @@ class QuarantineStore:
         """
         key = f"quarantine/{stage}/{source}/{day}.json"
         try:
-            return [Record(**item) for item in json.loads(self._objects.get(key))]
+            return _parse(key, self._objects.get(key))
         except NotFoundError:
             return []
-        except (ValueError, TypeError) as error:
-            raise DamagedError(f"{key}: not a list of records ({error}); see `wxpipe validate`") from error
 
     def all(self, source: str | None = None) -> Iterator[tuple[str, str, date, Record]]:
         """(stage, source, day, record) of everything that was put aside, in order.
 
         Records that are damaged stand as one that says so: they are not passed over in silence.
         """
-        for stage in self._objects.names("quarantine"):
-            for name in self._objects.names(f"quarantine/{stage}"):
-                if source is not None and name != source:
-                    continue
-                for file in self._objects.names(f"quarantine/{stage}/{name}"):
-                    day = date.fromisoformat(file.removesuffix(".json"))
-                    for record in self._get_or_tell(stage, name, day):
-                        yield stage, name, day, record
+        keys = sorted(info.key for info in self._objects.walk("quarantine"))
+        wanted = [key for key in keys if source is None or key.split("/")[2] == source]
+        for key, data in zip(wanted, self._objects.get_many(wanted), strict=True):
+            _, stage, name, file = key.split("/")
+            for record in _read_or_tell(key, data or b"[]"):
+                yield stage, name, date.fromisoformat(file.removesuffix(".json")), record
 
-    def _get_or_tell(self, stage: str, source: str, day: date) -> list[Record]:
-        try:
-            return self.get(stage, source, day)
-        except DamagedError as error:
-            key = f"quarantine/{stage}/{source}/{day}.json"
-            return [Record(key, DAMAGED, "the records of a day", str(error))]
+
+def _read_or_tell(key: str, data: bytes) -> list[Record]:
+    try:
+        return _parse(key, data)
+    except DamagedError as error:
+        return [Record(key, DAMAGED, "the records of a day", str(error))]
+
+
+def _parse(key: str, data: bytes) -> list[Record]:
+    try:
+        return [Record(**item) for item in json.loads(data)]
+    except (ValueError, TypeError) as error:
+        raise DamagedError(f"{key}: not a list of records ({error}); see `wxpipe validate`") from error

@@ -14,7 +14,7 @@ from wxpipe.satellites.catalog import Source, find_source
 from wxpipe.satellites.satellite import Satellite
 from wxpipe.store.leases import Leases
 from wxpipe.store.ledger import Ledger
-from wxpipe.store.objects import LocalObjects, Objects, open_objects, open_s3
+from wxpipe.store.objects import LocalObjects, Objects, open_objects
 from wxpipe.store.quarantine import QuarantineStore
 from wxpipe.store.requests import Requests
 
@@ -122,9 +122,9 @@ class Root:
         """A folder of the root as a store that zarr and xarray open."""
         if isinstance(self.objects, LocalObjects):
             return str(self.objects.path(folder))
-        from zarr.storage import ObjectStore
+        from wxpipe.store.s3_zarr import BucketFolder
 
-        return ObjectStore(open_s3(f"{self.url}/{folder}"), read_only=True)
+        return BucketFolder(f"{self.url}/{folder}")
 
 
 def read_document(objects: Objects) -> dict[str, Any]:
@@ -160,13 +160,15 @@ def init_root(url: str, settings: DataSettings | None = None) -> Root:
     """Opens a root, and makes it first where there is none.
 
     Raises:
-        RefusedError: the root is there with other settings; names them.
+        RefusedError: the root is there with other settings; names them. Or the store settles no races.
     """
     objects = open_objects(url)
+    if not objects.exists(SETTINGS):
+        objects.require_races_settled()
     objects.put_if_absent(SETTINGS, _document(settings or DataSettings(), {}))
     root = Root(url)
     if settings is not None and settings != root.settings:
-        wanted, there = settings.model_dump(), root.settings.model_dump()
+        wanted, there = dict(settings), dict(root.settings)
         faults = [
             f"{key}: asked for {wanted[key]}, the root has {there[key]}" for key in wanted if wanted[key] != there[key]
         ]

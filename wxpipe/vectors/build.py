@@ -21,10 +21,21 @@ from wxpipe.vectors.records import (
     put_release,
     release_numbers,
 )
-from wxpipe.vectors.tables import FOLDER, SPECS, SourceDay, Unit, empty_day, open_table, read_day, vectors_key
+from wxpipe.vectors.tables import (
+    FOLDER,
+    SPECS,
+    SourceDay,
+    Unit,
+    empty_day,
+    open_table,
+    read_day,
+    steering_lance,
+    vectors_key,
+)
 from wxpipe.vectors.writes import Changes, Contents, DayRows, Tables, apply, set_tag, tables_at
 
 
+@steering_lance()
 def build(
     root: Root,
     model: str | None = None,

@@ -14,7 +14,7 @@ from typing import Any
 from wxpipe.errors import DamagedError, NotFoundError, RefusedError, WxpipeError
 from wxpipe.store.root import Root
 from wxpipe.vectors.content import DayContent
-from wxpipe.vectors.tables import SPECS, SourceDay, TableSpec, Unit, open_table
+from wxpipe.vectors.tables import SPECS, SourceDay, TableSpec, Unit, open_table, steering_lance
 
 RELEASES, PROMOTIONS = "releases", "promotions"
 
@@ -219,6 +219,7 @@ def require_current(root: Root) -> ReleaseRecord:
     return release
 
 
+@steering_lance()
 def promote(root: Root, number: int | None = None) -> ReleaseRecord:
     """Makes a release the current one, the newest unless one is named; the current one again changes nothing.
 

@@ -5,7 +5,6 @@ What is in them is checked by `content`, changed by `build` and `upkeep`; reader
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from wxpipe.errors import DamagedError, NotFoundError, WxpipeError
 from wxpipe.store.root import Root
+from wxpipe.store.s3 import lance_fault, lance_options
 from wxpipe.store.tables import get_table
 
 Unit = Literal["clip", "frame"]
@@ -134,9 +134,23 @@ def connect(root: Root) -> Any:
     """The LanceDB of a root."""
     import lancedb
 
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    options = {"allow_http": "true"} if endpoint.startswith("http://") else None
+    options = lance_options() if root.url.startswith("s3://") else None
     return lancedb.connect(f"{root.url}/{FOLDER}", storage_options=options)
+
+
+@contextmanager
+def steering_lance() -> Iterator[None]:
+    """Turns what Lance says of a bucket in trouble into the errors that are the policy; a decorator, too.
+
+    A commit without an answer is not repeated by Lance: whoever catches Retry begins again from a known version.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        fault = lance_fault(error)
+        if fault is None:
+            raise
+        raise fault from error
 
 
 def open_table(root: Root, name: str, version: int | None = None) -> Any:

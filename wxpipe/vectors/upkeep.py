@@ -29,7 +29,7 @@ from wxpipe.vectors.records import (
     release_numbers,
     tag_of,
 )
-from wxpipe.vectors.tables import FOLDER, SPECS, connect, open_table
+from wxpipe.vectors.tables import FOLDER, SPECS, connect, open_table, steering_lance
 from wxpipe.vectors.writes import at_version
 
 
@@ -44,6 +44,7 @@ class Upkeep:
     bytes_removed: int
 
 
+@steering_lance()
 def maintain(root: Root, *, lease: Lease | None = None, exact_below: int = EXACT_BELOW) -> Upkeep:
     """Puts the newest release's tables in order; drops tables, tags and versions that belong to no release.
 

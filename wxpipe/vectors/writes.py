@@ -122,10 +122,14 @@ def set_tag(table: Any, number: int, version: int) -> None:
     """Tags a version as a release's, which keeps it from cleanup; a tag that a killed build left is moved."""
     tag = tag_of(number)
     write_point(f"before tag {table.name} {tag}")
-    if tag in table.tags.list():
-        table.tags.update(tag, version)
-    else:
-        table.tags.create(tag, version)
+    try:
+        if tag in table.tags.list():
+            table.tags.update(tag, version)
+        else:
+            table.tags.create(tag, version)
+    except RuntimeError:  # a bucket's answer to the creation that was lost makes the next try find the tag there
+        if table.tags.list().get(tag, {}).get("version") != version:
+            raise
     write_point(f"after tag {table.name} {tag}")
 
 
