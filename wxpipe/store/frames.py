@@ -219,7 +219,9 @@ class FrameStore:
         return {number: self.layer(number) for number in self.layer_ids()}
 
     def layer_ids(self) -> list[int]:
-        return sorted(map(int, self.root.objects.names(f"{self.folder}/overlay/c")))
+        folder = f"{self.folder}/overlay/c"
+        numbers = sorted(map(int, self.root.objects.names(folder)))
+        return [n for n in numbers if self.root.objects.exists(f"{folder}/{n}/0/0")]  # a removed one leaves its folder
 
     def day(self, name: str, day: date) -> npt.NDArray[Any]:
         """One day of a small array (``status``, ``layer``, ``rows``, ``time_observed``): (slot, channel)."""
