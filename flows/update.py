@@ -44,7 +44,7 @@ def update(
         options: Of stages, e.g. {"train_epochs": 20}.
     """
     chosen = {**(options or {}), **({"listing": "recent"} if listing == "recent" else {})}
-    job = Job(root, archive, site, Range(satellites), chosen, verb="update")
+    job = Job(root, archive, site, Range(satellites), chosen, verb="update", wait=False)
     run_scan(job)
     late = tell_late(job, late_after_hours, listing) if late_after_hours else 0
     return run_job(job, scheduler, workers, lambda _: {"late": late})

@@ -64,10 +64,10 @@ def environment(**extra: str) -> dict[str, str]:
     return {**kept, "WXPIPE_LEASE_SECONDS": "600", "COLUMNS": "200", **extra}
 
 
-def start(*arguments: str, **extra: str) -> subprocess.Popen[str]:
-    """`wxpipe` in a process group of its own; both streams are kept, mixed."""
+def start(*arguments: str, on: Sequence[str] = (), **extra: str) -> subprocess.Popen[str]:
+    """`wxpipe` in a process group of its own; both streams are kept, mixed. ``on`` goes before the command."""
     return subprocess.Popen(
-        [str(SCRIPT), *arguments], env=environment(**extra), start_new_session=True, text=True,
+        [*on, str(SCRIPT), *arguments], env=environment(**extra), start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

@@ -64,6 +64,12 @@ class RunSettings(BaseSettings):
     root: str = Field(default="./wxpipe-root", description="The root: a folder or an s3:// URL.")
     satellites: str = Field(default="", description="Folder of site satellite TOML files (may be empty).")
     workers: int = Field(default=0, ge=0, description="Local Dask workers; 0 means one a core.")
+    workers_least: int | None = Field(
+        default=None, ge=0, description="Of an adaptive local cluster: how far it shrinks; by default it does not."
+    )
+    worker_wait: float = Field(
+        default=600.0, gt=0, description="Seconds that a run waits for a Dask worker where there is none."
+    )
     worker_memory: str = Field(default="auto", description="Memory limit of a local Dask worker, e.g. 4GiB.")
     pages: str = Field(default="", description="Folder into which flows write the coverage page; none by default.")
     pages_url: str = Field(default="", description="Where a browser finds that folder; file:// by default.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.server import Prefect, postgres
-from tests.mini import Archive
+from tests.mini import DAY, UP_TO_CLIPS, Archive, backfill, digest_of, make_archive, wxpipe
 
 
 @pytest.fixture(
@@ -33,3 +33,18 @@ def prefect(
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
+
+
+@pytest.fixture(scope="session")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Enough days that a run can be stopped in the middle of them."""
+    return make_archive(tmp_path_factory.mktemp("week"), 7 * DAY)
+
+
+@pytest.fixture(scope="session")
+def week_in_peace(week: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a direct run makes of the week up to clips: the digests of the root's parts."""
+    root = tmp_path_factory.mktemp("peace") / "root"
+    status, said = wxpipe(*backfill(week, root, *UP_TO_CLIPS))
+    assert status == 0, said
+    return digest_of(root)

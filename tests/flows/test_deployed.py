@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.flows.server import CHECKOUT, UP_TO_CLIPS, Prefect, begin, processes_of, wait_for
-from tests.mini import SOURCE, Archive, Undisturbed, check_up_to_clips
+from tests.mini import SOURCE, Archive, Undisturbed, check_up_to_clips, digest_of
 from wxpipe.store.root import Root
 
 
@@ -136,19 +136,19 @@ def test_a_schedule_fires(prefect: Prefect, root: Path, first_run: Undisturbed) 
 @pytest.mark.slow
 @pytest.mark.usefixtures("worker")
 def test_a_cancelled_run_ends_cleanly_and_the_next_goes_on(
-    prefect: Prefect, root: Path, first_run: Undisturbed
+    prefect: Prefect, root: Path, week: Archive, week_in_peace: dict[str, str]
 ) -> None:
-    run = begin(prefect, root)
-    prefect.prefect("flow-run", "cancel", run)
+    run = begin(prefect, root, week)
+    prefect.set_state(run, "CANCELLING", name="Cancelling")
     assert prefect.finished(run)["state_type"] == "CANCELLED"
     assert processes_of(run) == []
     taken = {path.with_suffix("") for path in (root / "leases").rglob("*.json")}
     given_back = {path.with_suffix("") for path in (root / "leases").rglob("*.done")}
     assert taken == given_back != set()
     assert not list(root.rglob("*.partial"))
-    again = prefect.trigger("backfill", root=str(root), **UP_TO_CLIPS)
+    again = prefect.trigger("backfill", root=str(root), archive=str(week.pictures), **UP_TO_CLIPS)
     assert prefect.finished(again)["state_type"] == "COMPLETED"
-    check_up_to_clips(root, first_run)
+    assert digest_of(root) == week_in_peace
 
 
 @pytest.mark.slow
@@ -218,7 +218,7 @@ def test_a_validation_that_finds_something_fails_and_calls_somebody(
     assert ended["state_type"] == "FAILED"
     assert "2020-03-01" in ended["state"]["message"]
     rows = json.loads(prefect.artifacts(run)["wxpipe-findings"]["data"])
-    assert any("2020-03-01" in row["detail"] for row in rows)
+    assert any("2020-03-01" in row["where"] for row in rows)
     wait_for(lambda: any("validation failed" in text for text in posted), 60, "nobody is called")
 
 

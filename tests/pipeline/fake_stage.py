@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from wxpipe.store.leases import Lease
 from wxpipe.store.quarantine import Record
 from wxpipe.store.root import Root, init_root
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
+from wxpipe.store.writepoints import write_point
 
 SOURCE = "fake-x"
 FIRST = date(2020, 1, 1)
@@ -49,6 +53,10 @@ class Fake:
             raise WxpipeError("this day cannot be done: expected sun, found rain")
         if word == "kills its worker":
             os.kill(os.getpid(), signal.SIGKILL)
+        if word == "naps":
+            time.sleep(0.3)
+        if word == "eats memory":
+            eat()
         if word == "asks once" and attempt == 1:
             raise Retry("the network was away")
         if word == "asks always":
@@ -57,6 +65,20 @@ class Fake:
             take_over(context)
         if word == "loses its lease, and trips":
             raise WxpipeError("somebody else was writing, too")
+        if word == "is overtaken within a write":
+            write_point("before rename of a fake")
+            overtake(partition, context)
+            context.root.objects.path(f"fake/{partition.day}").write_text("of the ghost")  # type: ignore[attr-defined]
+            write_point("after rename of a fake")
+        if word.startswith("is overtaken"):
+            overtake(partition, context)
+        if word == "is overtaken, and trips":
+            raise WxpipeError("the disk is full")
+        if word == "an earlier one comes back" and attempt == 1:
+            entry = context.root.ledger.get("fake", partition.key)
+            assert entry is not None
+            ghost = replace(entry, state="done", attempt=entry.attempt - 1, by="a ghost")
+            elsewhere(lambda: context.root.ledger.put(ghost))
         records = (Record("x.png", "truncated"),) if word == "quarantines" else ()
         context.root.objects.put(f"fake/{partition.day}", word.encode())
         return Outcome({"days": 1}, word, records=records)
@@ -112,6 +134,36 @@ def registered() -> tuple[tuple[str, str], ...]:
 def dask_setup(worker: object) -> None:  # noqa: ARG001 - as Dask calls it
     """What Dask calls in each worker that names this module as a preload."""
     stages.STAGES = registered()
+
+
+def eat() -> None:
+    """Takes two GiB, slowly enough for a nanny to see it."""
+    eaten = []
+    for _ in range(40):
+        eaten.append(b"\1" * (50 << 20))
+        time.sleep(0.05)
+    time.sleep(30)
+
+
+def overtake(partition: Partition, context: Context) -> None:
+    """Another worker announces an attempt at the same day, and does it."""
+
+    def do() -> None:
+        entry = context.root.ledger.get("fake", partition.key)
+        assert entry is not None
+        context.root.objects.put(f"fake/{partition.day}", b"of the other")
+        of_today = Fake().fingerprint(partition, context)
+        done = replace(entry, state="done", fingerprint=of_today, attempt=entry.attempt + 1, by="another/1")
+        context.root.ledger.put(done)
+
+    elsewhere(do)
+
+
+def elsewhere(work: Callable[[], None]) -> None:
+    """Does something in a thread of its own, in which nothing is known of this attempt."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
 
 
 def days(*words: str) -> dict[str, str]:

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dask
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from distributed import Client
 
+import wxpipe
+from tests.mini import kill_group
 from tests.pipeline import fake_stage
+from tests.pipeline.dask_hosts import dask_hosts
 from tests.pipeline.fake_stage import attempts, context_of, days, partition
 from wxpipe.config import RunSettings
+from wxpipe.errors import RefusedError, WxpipeError
 from wxpipe.pipeline.cluster import WORKER_SETTINGS, open_cluster, open_workers, run_window
+from wxpipe.pipeline.events import Event, Note, listening
 from wxpipe.pipeline.plan import Range
 from wxpipe.pipeline.run import Workers, run_stage
 from wxpipe.store.stage import Context
 
+CHECKOUT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("fake_stages")
 
 
@@ -117,6 +133,144 @@ def test_who_stops_watching_leaves_nobody_writing(client: Any, tmp_path: Path) -
     client.submit(int, 1, pure=False).result()
     assert context.root.ledger.entries("fake").keys() == done
     assert len(done) < 40
+
+
+@contextmanager
+def cluster_of(monkeypatch: pytest.MonkeyPatch, workers: int, **settings: str) -> Iterator[str]:
+    """A local cluster of its own, that knows the fake stages, under settings of `RunSettings`."""
+    for name, value in settings.items():
+        monkeypatch.setenv(f"WXPIPE_{name.upper()}", value)
+    with dask.config.set({"distributed.worker.preload": [fake_stage.__name__]}), open_cluster(workers=workers) as found:
+        yield found
+
+
+def test_a_cluster_without_workers_gets_some_when_there_is_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, notes = context_of(tmp_path, *["naps"] * 6), list[Event]()
+    with cluster_of(monkeypatch, 2, workers_least="0") as address, Client(address, set_as_default=False) as client:
+        assert client.nthreads() == {}
+        with open_workers(address) as workers, listening(notes.append):
+            results = run_stage("fake", context, Range(), workers)
+    assert [result.state for result in results] == ["done"] * 6
+    said = [str(note.what) for note in notes if isinstance(note, Note)]
+    assert len(said) == 1
+    assert said[0].startswith("waiting for a Dask worker at tcp://")
+
+
+def test_the_window_follows_a_cluster_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wxpipe.pipeline.cluster.FOLLOW_SECONDS", 0.1)
+    context, most = context_of(tmp_path, *["naps"] * 60), list[int]()
+    with cluster_of(monkeypatch, 1) as address, Client(address, set_as_default=False) as client:
+        counted = Counted(client)
+        for taken, _ in enumerate(run_window(counted, tasks_of(context))):
+            most.append(counted.submitted - taken)
+            if taken == 3:
+                assert max(most) <= RunSettings().window
+                preload = ["--preload", fake_stage.__name__, "--nthreads", "1", "--no-dashboard", "--nworkers", "2"]
+                command = [sys.executable, "-m", "dask", "worker", address, *preload]
+                more = subprocess.Popen(command, start_new_session=True, text=True)
+                client.wait_for_workers(3, timeout=120)
+        kill_group(more)
+    assert counted.submitted == 60
+    assert max(most) == 3 * RunSettings().window
+
+
+def test_a_run_gives_up_when_no_worker_ever_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the scheduler, how long it waited, and what to do; the lease is free again."""
+    context = context_of(tmp_path, "ok")
+    with dask_hosts(tmp_path / "dask") as hosts:
+        hosts.scheduler()
+        monkeypatch.setenv("WXPIPE_WORKER_WAIT", "1")
+        with (
+            open_workers(hosts.address) as workers,
+            pytest.raises(WxpipeError, match=r"no Dask worker at tcp://.* 1 s"),
+        ):
+            run_stage("fake", context, Range(), workers)
+    assert context.root.leases.try_acquire("fake-x/2020-01") is not None
+    assert context.root.ledger.entries("fake") == {}
+
+
+def test_nobody_at_an_address_is_told_in_plain_words() -> None:
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(WxpipeError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 "),
+        open_workers("tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_a_day_that_needs_more_memory_than_a_worker_has_fails_alone_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker is restarted by the nanny before the machine suffers; every other day is done."""
+    monkeypatch.setitem(WORKER_SETTINGS, "distributed.scheduler.allowed-failures", 1)
+    context = context_of(tmp_path, "ok", "eats memory", "ok", "ok")
+    with cluster_of(monkeypatch, 2, worker_memory="700MiB") as address, open_workers(address) as workers:
+        results = {result.partition: result for result in run_stage("fake", context, Range(), workers)}
+    hungry = results.pop(partition(2))
+    assert [result.state for result in results.values()] == ["done"] * 3
+    assert hungry.state == "failed"
+    assert "more memory than a worker has" in hungry.error
+    assert "WXPIPE_WORKER_MEMORY" in hungry.error
+
+
+def test_a_worker_with_other_code_is_refused(tmp_path: Path) -> None:
+    """One comment more is other code: its results would be somebody else's."""
+    context = context_of(tmp_path, "ok")
+    shutil.copytree(Path(wxpipe.__path__[0]), tmp_path / "old" / "wxpipe")
+    with open(tmp_path / "old" / "wxpipe" / "config.py", "a") as file:
+        file.write("# an older release\n")
+    with dask_hosts(tmp_path / "dask") as hosts:
+        hosts.scheduler()
+        hosts.worker("old", PYTHONPATH=str(tmp_path / "old"))
+        with (
+            open_workers(hosts.address) as workers,
+            pytest.raises(RefusedError, match="runs other code: wxpipe"),
+        ):
+            run_stage("fake", context, Range(), workers)
+    assert context.root.ledger.entries("fake") == {}
+
+
+def test_a_worker_that_does_not_see_the_root_is_refused(tmp_path: Path) -> None:
+    """An empty folder lies where the root is mounted elsewhere: a mount that is missing on one host."""
+    hidden = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {tmp_path / "root"} && exec "$@"', "sh"]
+    context = context_of(tmp_path, "ok")
+    if shutil.which("unshare") is None or subprocess.run([*hidden, "true"], check=False).returncode:
+        pytest.skip("mount namespaces are not permitted here; run as root")
+    with dask_hosts(tmp_path / "dask") as hosts:
+        hosts.scheduler()
+        hosts.worker("blind", on=hidden)
+        with open_workers(hosts.address) as workers, pytest.raises(RefusedError, match="is not a wxpipe root"):
+            run_stage("fake", context, Range(), workers)
+
+
+def test_a_cluster_behind_certificates(tmp_path: Path) -> None:
+    """Scheduler, worker and runner find them in Dask's configuration; nobody gets in without."""
+    context, file = context_of(tmp_path, "ok"), tmp_path / "certificate.pem"
+    file.write_bytes(certificate())
+    tls = {"distributed.comm.tls.ca-file": str(file), "distributed.comm.tls.client.cert": str(file)}
+    names = {"CA_FILE": str(file), **{f"{role}__CERT": str(file) for role in ("SCHEDULER", "WORKER", "CLIENT")}}
+    variables = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": value for name, value in names.items()}
+    with dask_hosts(tmp_path / "dask") as hosts:
+        hosts.scheduler("--protocol", "tls", **variables)
+        hosts.worker("safe", "--preload", fake_stage.__name__, PYTHONPATH=str(CHECKOUT), **variables)
+        assert hosts.address.startswith("tls://")
+        with dask.config.set(tls), open_workers(hosts.address) as workers:
+            assert [r.state for r in run_stage("fake", context, Range(), workers)] == ["done"]
+        with pytest.raises(WxpipeError, match="certificates"), open_workers(hosts.address):
+            pass
+
+
+def certificate() -> bytes:
+    """A key and a certificate that it signed itself, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "wxpipe")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+    signed = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, SHA256())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private + signed.public_bytes(Encoding.PEM)
 
 
 def test_a_function_is_spread_over_blocks_in_their_order(address: str) -> None:

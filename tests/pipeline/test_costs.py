@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.mini import SOURCE, Archive, Undisturbed, wxpipe
@@ -52,6 +52,7 @@ def costs_of(root: Root, wanted: Range | None = None, workers: int = 2) -> Costs
 # --- rates -------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     fixed=st.floats(0, 5), each=st.floats(0, 1), strays=st.integers(0, 3), seed=st.integers(0, 99),
     noise=st.floats(0, 0.2),

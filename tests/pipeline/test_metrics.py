@@ -24,7 +24,6 @@ from wxpipe.pipeline.metrics import RootMetrics, RunMetrics, measured, served, s
 from wxpipe.pipeline.plan import Range
 from wxpipe.pipeline.run import Workers, run_stage
 from wxpipe.pipeline.runs import registered
-from wxpipe.store.ledger import Entry
 from wxpipe.store.quarantine import Record
 from wxpipe.store.root import Root, init_root
 from wxpipe.store.stage import Partition
@@ -183,9 +182,8 @@ def test_a_root_that_cannot_be_looked_at_says_so_and_keeps_its_age(
     survey_into(metrics, root.url)
     first = parsed(generate_latest(registry).decode())
     time.sleep(0.01)
-    root.ledger.put(Entry("ingest", "coms-ea/2011-03-03", "done", ""))
-    (Path(root.url) / "ledger/ingest/coms-ea/2011-03-03.json").write_text("{")
-    assert "not a ledger entry" in survey_into(metrics, root.url)
+    Path(root.url).rename(Path(root.url).with_name("unmounted"))
+    assert "is not a wxpipe root" in survey_into(metrics, root.url)
     then = parsed(generate_latest(registry).decode())
     assert [value(samples, "wxpipe_survey_success") for samples in (first, then)] == [1, 0]
     name = "wxpipe_survey_timestamp_seconds"

@@ -1,29 +1,21 @@
-"""Two runs of one range at once, and a run that stood still while another took its place, come to the same content."""
+"""Two runs of one range at once come to the content of one; the lease of a dead one is free."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.mini import (
     SOURCE,
-    UP_TO_CLIPS,
     Archive,
     Undisturbed,
     backfill,
-    check_up_to_clips,
     check_whole,
     end,
     kill_group,
-    points_of,
     start,
     wxpipe,
 )
@@ -47,48 +39,6 @@ def test_two_backfills_at_once_make_what_one_makes(
     check_whole(root, first_run)
     done = [int(count) for _, said in ended for count in re.findall(r"(\d+) partitions done", said)]
     assert sum(done) == 11, "a partition was done twice, or by nobody"
-
-
-def test_a_ghost_does_not_leave_its_old_content_over_a_newer_result(
-    two_days: Archive, longer: Archive, second_run: Undisturbed, tmp_path: Path
-) -> None:
-    """A run that has read a day stops, another lists a late file and does the day, and the first one wakes up.
-
-    It writes what it has in hand over the newer shards, finds that its lease was taken, and makes the day again.
-    """
-    root, log, archive = tmp_path / "root", tmp_path / "log", tmp_path / "archive"
-    shutil.copytree(two_days.pictures, archive)
-    seen = Archive(archive, two_days.site)
-    ghost = start(*backfill(seen, root, *UP_TO_CLIPS), WXPIPE_LEASE_SECONDS="2", WXPIPE_WRITE_POINT_LOG=str(log))
-    os.setpriority(os.PRIO_PROCESS, ghost.pid, 19)  # whoever watches it comes first, on a busy machine too
-    try:
-        stop_when(ghost, lambda: any("/picture/c/" in point for point in logged(log)))
-        frozen = logged(log)
-        shutil.copytree(longer.pictures, archive, dirs_exist_ok=True)
-        status, said = wxpipe(*backfill(seen, root, *UP_TO_CLIPS), WXPIPE_LEASE_SECONDS="2")
-        assert status == 0, said
-        assert f"waiting for {SOURCE}/2020-03" in said, "the lease was free: the ghost had gone on before it stopped"
-        check_up_to_clips(root, second_run)
-        assert Root(str(root)).leases.latest(f"{SOURCE}/2020-03") > 1
-    finally:
-        os.kill(ghost.pid, signal.SIGCONT)
-        status, said = end(ghost)
-    assert status == 0, said
-    written = points_of(log)[len(frozen) :]
-    assert any("after put frames/" in point for point in written), "the ghost wrote nothing"
-    check_up_to_clips(root, second_run)
-
-
-def logged(log: Path) -> list[str]:
-    return points_of(log) if log.exists() else []
-
-
-def stop_when(process: subprocess.Popen[str], reached: Callable[[], bool]) -> None:
-    """Stops a process (it keeps what it holds, and does nothing) as soon as it has come to a point."""
-    while not reached():
-        assert process.poll() is None, end(process)[1]
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGSTOP)
 
 
 def test_the_lease_of_a_process_that_is_gone_is_taken_at_once(two_days: Archive, tmp_path: Path) -> None:

@@ -155,3 +155,44 @@ def test_raw_content_that_is_told_stands_for_the_fingerprint_that_knows_files_by
     told, untold = replace(DONE, inputs="i1"), replace(DONE, inputs="")
     assert replace(told, fingerprint="f2").content() == told.content()
     assert replace(untold, fingerprint="f2").content() != untold.content()
+
+
+def test_what_is_held_is_read_once_and_blocks_lie_in_others(tmp_path: Path) -> None:
+    ledger, other = Ledger(LocalObjects(tmp_path)), Ledger(LocalObjects(tmp_path))
+    for name in ("a", "b"):
+        ledger.put(Entry("s", name, "done", "first"))
+    with ledger.holding("s"):
+        with ledger.holding("s", "t"):
+            assert set(ledger.entries("s")) == {"a", "b"}
+            assert ledger.entries("t") == {}
+        other.put(Entry("s", "a", "done", "second"))
+        assert ledger.entries("s")["a"].fingerprint == "first"
+        ledger.put(Entry("s", "b", "done", "mine"))
+        assert ledger.entries("s")["b"].fingerprint == "mine"
+    assert ledger.entries("s")["a"].fingerprint == "second"
+
+
+def test_a_part_is_held_as_if_it_were_all(tmp_path: Path) -> None:
+    ledger = Ledger(LocalObjects(tmp_path))
+    for name in ("x/2020-01-31", "x/2020-02-01", "named"):
+        ledger.put(Entry("s", name, "done", ""))
+    with ledger.holding("s", only=lambda key: "01-31" in key):
+        assert set(ledger.entries("s")) == {"x/2020-01-31"}
+        assert ledger.get("s", "named") is None
+    assert ledger.get("s", "named") is not None
+
+
+def test_what_is_fetched_is_answered_from_memory_until_it_is_forgotten_or_written(tmp_path: Path) -> None:
+    ledger, other = Ledger(LocalObjects(tmp_path)), Ledger(LocalObjects(tmp_path))
+    names = [f"p{n}" for n in range(100)]
+    for name in names[:50]:
+        ledger.put(Entry("s", name, "done", "first"))
+    ledger.fetch(("s",), names)
+    for name in names:
+        other.put(Entry("s", name, "done", "second"))
+    found = [ledger.get("s", name) for name in names]
+    assert [entry and entry.fingerprint for entry in found] == ["first"] * 50 + [None] * 50
+    ledger.put(Entry("s", "p0", "done", "mine"))
+    assert [(e := ledger.get("s", name)) and e.fingerprint for name in ("p0", "p1")] == ["mine", "first"]
+    ledger.forget()
+    assert [(e := ledger.get("s", name)) and e.fingerprint for name in ("p1", "p99")] == ["second", "second"]

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wxpipe.errors import WxpipeError
@@ -25,10 +25,15 @@ ROWS = st.lists(
 )  # fmt: skip
 
 
+QUIETLY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure."""
+
+
 def table_of(rows: list[tuple[object, ...]]) -> pa.Table:
     return pa.table([pa.array([row[n] for row in rows], kind) for n, kind in enumerate(SCHEMA.types)], schema=SCHEMA)
 
 
+@QUIETLY
 @given(rows=ROWS, cuts=st.lists(st.integers(0, 12), max_size=3), run=st.tuples(st.integers(0, 12), st.integers(0, 12)))
 def test_chunks_leave_no_trace(rows: list[tuple[object, ...]], cuts: list[int], run: tuple[int, int]) -> None:
     whole = table_of(rows)
@@ -40,6 +45,7 @@ def test_chunks_leave_no_trace(rows: list[tuple[object, ...]], cuts: list[int], 
     assert RowDigests(whole.slice(low, high - low)).of() == alone
 
 
+@QUIETLY
 @given(one=ROWS, other=ROWS)
 def test_other_rows_have_other_digests(one: list[tuple[object, ...]], other: list[tuple[object, ...]]) -> None:
     digests = [RowDigests(table_of(rows)).of() for rows in (one, other)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -113,10 +114,14 @@ class Month:
                 for day, n, size, row in zip(days, files, sizes, rows, strict=True)}  # fmt: skip
 
 
-def read_table(root: Root, source: str, month: str) -> pa.Table:
-    """One month of a source's inventory (`SCHEMA`), sorted by slot, channel, path; empty where there is none."""
+def read_table(root: Root, source: str, month: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """One month of a source's inventory (`SCHEMA`), sorted by slot, channel, path; empty where there is none.
+
+    Args:
+        columns: these alone; paths are nearly all of it.
+    """
     try:
-        return get_table(root.objects, month_key(source, month))
+        return get_table(root.objects, month_key(source, month), columns)
     except NotFoundError:
         return SCHEMA.empty_table()
 

@@ -225,7 +225,7 @@ class _Listed:
         wanted = {*waiting, *vanished}
         open_days = set(waiting)
         for month in sorted({f"{day:%Y-%m}" for day in wanted}):
-            table = read_table(root, source.id, month)
+            table = read_table(root, source.id, month, ("slot", "channel", "vanished"))
             slots, gone = table["slot"].to_numpy() - start, table["vanished"].to_numpy(zero_copy_only=False)
             there[slots[~gone]] = True
             for at, name in zip(slots[gone], np.asarray(table["channel"])[gone], strict=True):

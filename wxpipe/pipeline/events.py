@@ -17,7 +17,6 @@ class Result:
     """What became of one partition; ``error`` is a message for a person, ``trace`` for who mends the bug.
 
     Attributes:
-        torn: the lease was lost while the partition was written; a newer result may have been written over.
         seconds: that it took where it was done; 0 where that was not measured.
         bytes_written: that it put into the root.
         reasons: inputs that it put into quarantine, by reason.
@@ -31,7 +30,6 @@ class Result:
     quarantined: int = 0
     error: str = ""
     trace: str = ""
-    torn: bool = False
     seconds: float = 0.0
     bytes_written: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -22,14 +23,17 @@ from wxpipe.pipeline.events import Note, Result, StageStarted, Waiting, tell
 from wxpipe.pipeline.logs import log_work
 from wxpipe.pipeline.plan import Range, Step, by_lease, plan_stage, reason_of, request_of
 from wxpipe.pipeline.runs import check_cancelled
-from wxpipe.pipeline.stages import get_stage
+from wxpipe.pipeline.stages import from_on, get_stage
 from wxpipe.pipeline.traces import traced
+from wxpipe.store.attempts import Attempt, announcement
 from wxpipe.store.leases import Heartbeat, Lease
-from wxpipe.store.ledger import Entry
-from wxpipe.store.meter import Meter, metering
+from wxpipe.store.ledger import Entry, Ledger
+from wxpipe.store.meter import metering
+from wxpipe.store.quarantine import Record
+from wxpipe.store.requests import Request
 from wxpipe.store.root import Root
-from wxpipe.store.stage import Context, Outcome, Partition, Stage, ignore_progress, noting_parts, say_nothing
-from wxpipe.store.writepoints import write_point
+from wxpipe.store.stage import Context, Partition, Stage, ignore_progress, noting_parts, say_nothing
+from wxpipe.store.writepoints import looking, write_point
 
 Task = tuple[str, Partition, Context]
 """A stage's name, what it is to do, and where: what travels to a worker."""
@@ -55,32 +59,33 @@ class Made:
 def execute(stage_name: str, partition: Partition, context: Context) -> Result:
     """Does one partition, here: run, look at the lease, write quarantine and ledger.
 
-    A policy exception or a bug is returned as a failed result and recorded; it never escapes to kill a batch.
+    A policy exception or a bug is returned as a failed result and recorded; it never escapes to kill a batch. What
+    this run has done already is not done again.
 
     Raises:
         Cancelled: the run was asked to stop while a stage told how it goes; its partition stays open.
     """
-    started, begun = Clock(time.monotonic(), time.process_time()), False
     try:
         stage = get_stage(stage_name)
         with noting_parts() as noted:
             fingerprint = stage.fingerprint(partition, context)
         made_of = Made(fingerprint, noted.get(fingerprint, {}))
         context.check_lease()
-        begun = True
+        entry = Ledger(context.root.objects).get(stage_name, partition.key)
+        if entry is not None and _just_done(entry, made_of, context):
+            assert partition.day is not None
+            return _told(partition, entry, context.root.quarantine.get(stage_name, partition.source, partition.day))
         log_work("began", stage_name, partition)
-        with metering() as meter:
-            ready = _reopened(stage_name, partition, context)
-            outcome = _with_retries(
-                lambda: stage.run(partition, ready),
-                lambda error: log_work("again", stage_name, partition, error),
-            )
-        context.check_lease()
-        return _record_done(stage_name, partition, context, made_of, outcome, started, meter)
+        ready = _ready(context, entry)
+        result: Result = _with_retries(
+            lambda: _attempt(stage, partition, ready, made_of),
+            lambda error: log_work("again", stage_name, partition, error),
+        )
+        return result
     except Cancelled:
         raise
     except LeaseLostError as error:
-        return Result(stage_name, partition, "lost", {}, error=str(error), torn=begun)
+        return Result(stage_name, partition, "lost", {}, error=str(error))
     except Exception as error:
         if isinstance(error, WxpipeError):
             failed = record_failure(stage_name, partition, context, str(error))
@@ -89,48 +94,87 @@ def execute(stage_name: str, partition: Partition, context: Context) -> Result:
         return record_failure(stage_name, partition, context, f"{type(error).__name__}: {error}", trace)
 
 
-def _reopened(stage_name: str, partition: Partition, context: Context) -> Context:
-    """Takes back a recorded "done" before its result is made again; the context says what it said.
+def _just_done(entry: Entry, made_of: Made, context: Context) -> bool:
+    """Whether this very run has done it: a scheduler gives what was lost with a worker to another."""
+    if context.lease is None or "/" not in entry.partition:
+        return False
+    is_so = (entry.state, entry.fingerprint, entry.epoch, entry.request)
+    return is_so == ("done", made_of.fingerprint, context.lease.epoch, context.request)
 
-    Were it left, a run that is killed half-way would look done as soon as its old inputs came back.
-    """
-    entry = context.root.ledger.get(stage_name, partition.key)
+
+def _ready(context: Context, entry: Entry | None) -> Context:
+    """The context with what the ledger has of a result that may be taken over."""
     anew = context.request > (entry.request if entry is not None else 0)
-    if entry is None or entry.state != "done":
-        return replace(context, anew=anew)
-    context.root.ledger.put(replace(entry, state="running", epoch=_epoch(context)))
-    return replace(context, previous=None if anew else entry, anew=anew)
+    whole = entry is not None and entry.state == "done" and not anew
+    return replace(context, previous=entry if whole else None, anew=anew)
 
 
-def _record_done(
-    stage_name: str,
-    partition: Partition,
-    context: Context,
-    made_of: Made,
-    outcome: Outcome,
-    started: Clock,
-    meter: Meter,
-) -> Result:
-    root, counts = context.root, dict(outcome.counts)
-    if partition.day is not None:
-        root.quarantine.replace(stage_name, partition.source, partition.day, outcome.records)
-    entry = Entry(
-        stage_name, partition.key, "done", made_of.fingerprint, outcome.output, outcome.inputs, counts,
-        epoch=_epoch(context), finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        seconds=round(time.monotonic() - started.wall, 3),
-        processor=round(time.process_time() - started.processor, 3), request=context.request,
-        parts=made_of.parts, **asdict(meter),
-    )  # fmt: skip
-    root.ledger.put(entry)
-    with suppress(OSError, WxpipeError):  # what is left of them does no harm
-        for key in outcome.obsolete:
-            write_point(f"before delete {key}")
-            root.objects.delete(key)
-    reasons = Counter(record.reason for record in outcome.records if record.kind == "quarantined")
+def _attempt(stage: Stage, partition: Partition, context: Context, made_of: Made) -> Result:
+    """Announces an attempt, makes the result, and commits it; see `attempts`.
+
+    Raises:
+        LeaseLostError: this run, or this attempt, may not write any more; what it may have spoilt is asked for again.
+    """
+    root, started = context.root, Clock(time.monotonic(), time.process_time())
+    before = Ledger(root.objects).get(stage.name, partition.key)
+    attempt = Attempt(root.objects, announcement(before, stage.name, partition.key, _epoch(context)))
+    root.ledger.put(attempt.entry)
+    committed = False
+    try:
+        context.check_lease()
+        with metering() as meter, looking(attempt.look):
+            outcome = stage.run(partition, context)
+            entry = replace(
+                attempt.entry, state="done", fingerprint=made_of.fingerprint, parts=made_of.parts,
+                output=outcome.output, inputs=outcome.inputs, counts=dict(outcome.counts),
+                finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+                seconds=round(time.monotonic() - started.wall, 3),
+                processor=round(time.process_time() - started.processor, 3), request=context.request, **asdict(meter),
+            )  # fmt: skip
+            context.check_lease()
+            if partition.day is not None:
+                root.quarantine.replace(stage.name, partition.source, partition.day, outcome.records)
+            context.check_lease()
+            root.ledger.put(entry)
+            committed = True
+            context.check_lease()
+    except LeaseLostError:
+        if attempt.late or committed:
+            root.requests.record(repair_of(stage.name, partition))
+        raise
+    except Exception:
+        attempt.look("before failure")  # who was overtaken has no say in what became of it
+        raise
+    _remove(root, outcome.obsolete)
+    return _told(partition, entry, outcome.records)
+
+
+def _told(partition: Partition, entry: Entry, records: Iterable[Record]) -> Result:
+    reasons = Counter(record.reason for record in records if record.kind == "quarantined")
     return Result(
-        stage_name, partition, "done", counts, reasons.total(), seconds=entry.seconds,
+        entry.stage, partition, "done", dict(entry.counts), reasons.total(), seconds=entry.seconds,
         bytes_written=entry.bytes_written, reasons=reasons,
     )  # fmt: skip
+
+
+def repair_of(stage_name: str, partition: Partition) -> Request:
+    """What must be made again where a late write may lie over a newer result.
+
+    Of a day this stage and all after it, whoever may have read it in the meantime, clips and comparisons that reach
+    over midnight included. Of a named thing only itself.
+    """
+    why = f"{stage_name} {partition.key} was written by an attempt that another had overtaken"
+    if partition.day is None:
+        return Request("repair", why, stages=(stage_name,), partitions=(partition.key,))
+    days = [replace(partition, day=partition.day + timedelta(days=n)).key for n in (-1, 0, 1)]
+    return Request("repair", why, stages=from_on(stage_name), partitions=tuple(days))
+
+
+def _remove(root: Root, obsolete: Iterable[str]) -> None:
+    with suppress(OSError, WxpipeError):  # what is left of them does no harm
+        for key in obsolete:
+            write_point(f"before delete {key}")
+            root.objects.delete(key)
 
 
 def record_failure(stage_name: str, partition: Partition, context: Context, message: str, trace: str = "") -> Result:
@@ -138,12 +182,15 @@ def record_failure(stage_name: str, partition: Partition, context: Context, mess
 
     Where the lease is lost the newer run's entry stands, and the result says so.
     """
-    entry = Entry(stage_name, partition.key, "failed", "", error=message, epoch=_epoch(context))
+    root, epoch = context.root, _epoch(context)
     try:
         context.check_lease()
-        context.root.ledger.put(entry)
+        begun = announcement(root.ledger.get(stage_name, partition.key), stage_name, partition.key, epoch)
+        root.ledger.put(
+            Entry(stage_name, partition.key, "failed", "", error=message, epoch=epoch, attempt=begun.attempt)
+        )
     except LeaseLostError as error:
-        return Result(stage_name, partition, "lost", {}, error=f"{message} ({error})", torn=True)
+        return Result(stage_name, partition, "lost", {}, error=f"{message} ({error})")
     except (OSError, WxpipeError) as error:
         message += f" (and the ledger could not be written: {error})"
     return Result(stage_name, partition, "failed", {}, error=message, trace=trace)
@@ -203,44 +250,40 @@ def run_stage(
     by_source = Counter(step.partition.source for steps in due.values() for step in steps)
     tell(StageStarted(stage_name, by_source.total(), by_source))
     results: list[Result] = []
-    put_off: dict[str, list[Partition]] = {}
+    put_off: dict[str, bool] = {}
+    """Leases that another run holds, and (true) those that were lost to one."""
     for key in due:
         check_cancelled()
         lease = context.root.leases.try_acquire(stage_lease(stage_name, key))
         if lease is None:
-            put_off[key] = []
+            put_off[key] = False
             continue
-        found = _run_leased(stage_name, context, due[key], workers, lease)
+        found = _run_leased(stage_name, context, partial(due.__getitem__, key), workers, lease)
         results += [result for result in found if result.state != "lost"]
         if any(result.stops for result in found):
             return results
         if any(result.state == "lost" for result in found):
-            put_off[key] = [result.partition for result in found if result.torn]
-    for key, torn in put_off.items():
-        if not wait and not torn:
+            put_off[key] = True
+    for key, lost in put_off.items():
+        if not wait and not lost:
             tell(Waiting(stage_lease(stage_name, key), "another run", left=True))
             continue
-        results += _run_after_others(stage_name, context, due[key], workers, stage_lease(stage_name, key), torn)
+        results += _run_after_others(stage_name, context, wanted, workers, key)
         if any(result.stops for result in results):
             break
     return results
 
 
-def _run_after_others(
-    stage_name: str, context: Context, steps: list[Step], workers: Workers, name: str, torn: list[Partition]
-) -> list[Result]:
-    """Waits for a lease, and does what is due then.
-
-    Args:
-        torn: what this run was writing when it lost the lease. It may have written over the newer result of whoever
-            took the lease, so it is opened again and made of what is there now.
-    """
+def _run_after_others(stage_name: str, context: Context, wanted: Range, workers: Workers, key: str) -> list[Result]:
+    """Waits for a lease, and does what is due then: also what this run may have spoilt when it lost the lease."""
+    name = stage_lease(stage_name, key)
     lease = context.root.leases.acquire(name, lambda holder: tell(Waiting(name, holder)), check_cancelled)
     context.root.memo.clear()  # the other run may have listed the archive anew
-    leased = replace(context, lease=lease)
-    for partition in torn:
-        record_failure(stage_name, partition, leased, "its lease was lost while it was written")
-    return _run_leased(stage_name, context, steps, workers, lease)
+
+    def due() -> list[Step]:
+        return due_by_lease(stage_name, context, wanted, [key]).get(key, [])
+
+    return _run_leased(stage_name, context, due, workers, lease)
 
 
 def due_by_lease(
@@ -278,12 +321,14 @@ def stage_lease(stage_name: str, key: str) -> str:
     return key if "/" in key else f"{stage_name}/{key}"
 
 
-def _run_leased(stage_name: str, context: Context, steps: list[Step], workers: Workers, lease: Lease) -> list[Result]:
+def _run_leased(
+    stage_name: str, context: Context, steps: Callable[[], list[Step]], workers: Workers, lease: Lease
+) -> list[Result]:
     """Does what is still due of some steps, now that nobody else writes them."""
     stage, root = get_stage(stage_name), context.root
     with Heartbeat(root.leases, lease, RunSettings().lease_seconds / 5):
         leased = replace(context, lease=lease, mapper=workers.map)
-        still = _still_due(stage, steps, context)
+        still = _still_due(stage, steps(), context)
         if not still:
             return []
         stage.prepare(still, leased)

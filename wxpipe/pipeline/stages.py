@@ -47,3 +47,8 @@ def chosen(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         get_stage(name)
     return tuple(name for name in NAMES if not names or name in names)
+
+
+def from_on(name: str) -> tuple[str, ...]:
+    """A stage and all after it."""
+    return NAMES[NAMES.index(name) :]

@@ -21,6 +21,7 @@ from google_crc32c import value as crc32c
 
 from wxpipe.errors import DamagedError, NotFoundError, RefusedError, WxpipeError
 from wxpipe.store.objects import Objects
+from wxpipe.store.writepoints import write_point
 
 Codec = Literal["picture", "zstd", "raw"]
 """``picture``: difference along the row, then zstd 1 (a third smaller than zstd alone on real pictures);
@@ -181,7 +182,9 @@ def write_shard(
     key = shard_key(folder, spec, at)
     if not chunks:
         if objects.exists(key):
+            write_point(f"before delete {key}")
             objects.delete(key)
+            write_point(f"after delete {key}")
         return
     data = shard_bytes(spec, chunks) if spec.shard is not None else chunks[0]
     if data == there:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from wxpipe.errors import NotFoundError
+from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.store.objects import Objects
 from wxpipe.store.tables import get_table, put_table
 
@@ -31,9 +31,7 @@ def get_checked_rows(
     """
     try:
         table = get_table(objects, key)
-    except NotFoundError:
-        return None
-    except (pa.ArrowException, OSError, ValueError):  # damaged: it is as good as none
+    except (NotFoundError, DamagedError):  # what is damaged is as good as gone
         return None
     metadata = dict(table.schema.metadata or {})
     digest = metadata.pop(DIGEST.encode(), b"")

@@ -112,12 +112,16 @@ class Leases:
         ]
 
     def check(self, lease: Lease) -> None:
-        """Raises LeaseLostError when a newer epoch was taken: whoever holds this one must not write."""
+        """Raises LeaseLostError when this epoch is over: whoever still works under it must not write.
+
+        It is over when a newer one was taken, and when it was given back: its run has ended, and did not wait for a
+        worker that was cut off.
+        """
         latest = self.latest(lease.key)
         if latest != lease.epoch:
-            raise LeaseLostError(
-                f"lease {lease.key}: epoch {lease.epoch} was taken over by epoch {latest}; nothing was written"
-            )
+            raise LeaseLostError(f"lease {lease.key}: epoch {lease.epoch} was taken over by epoch {latest}")
+        if self._is_done(lease.key, lease.epoch):
+            raise LeaseLostError(f"lease {lease.key}: epoch {lease.epoch} was given back; its run has ended")
 
     def beat(self, lease: Lease, count: int) -> None:
         self._objects.put(f"leases/{lease.key}/{lease.epoch:08d}.beat", str(count).encode())

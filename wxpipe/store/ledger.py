@@ -18,7 +18,7 @@ from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.store.objects import Objects
 
 State = Literal["done", "failed", "running"]
-"""``running``: a result that was done is being made again, or that was broken off; it is no longer as recorded."""
+"""``running``: is being made, or that was broken off; what was recorded before no longer holds."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Entry:
         bytes_written, writes, reads: what it put into the root and how often it asked; see `meter`.
         parts: short digests of what the fingerprint is made of, by name; none before version 2 of the root's format.
         request: number of the newest request that this was made for; 0 if nobody asked for it anew.
+        attempt: how many were begun at this partition; ``by``: who made, or makes, this one. See `attempts`.
     """
 
     stage: str
@@ -53,6 +54,8 @@ class Entry:
     reads: int = 0
     request: int = 0
     parts: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 0
+    by: str = ""
 
     def content(self) -> dict[str, object]:
         """The part that names content: equal for two runs that made the same thing.

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from wxpipe.errors import NotFoundError, StoreError, UsageError
+from wxpipe.errors import NotFoundError, StoreError, UsageError, WxpipeError
 from wxpipe.store.meter import count_read, count_write
 from wxpipe.store.writepoints import write_point
 
@@ -222,7 +222,11 @@ class LocalObjects(Objects):
     def _put(self, key: str, data: bytes) -> None:
         with self._writing(key):
             partial = self._write_partial(key, data)
-            write_point(f"before rename {key}")
+            try:
+                write_point(f"before rename {key}")
+            except WxpipeError:  # who writes this finds that it may not, at the last moment
+                partial.unlink(missing_ok=True)
+                raise
             self._move(partial, key)
 
     def _move(self, partial: Path, key: str) -> None:

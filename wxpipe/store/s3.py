@@ -21,7 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wxpipe.config import RunSettings
-from wxpipe.errors import NotFoundError, RefusedError, Retry, UsageError, WxpipeError
+from wxpipe.errors import NotFoundError, RefusedError, Retry, StoreError, UsageError, WxpipeError
 from wxpipe.store.meter import count_read, count_write
 from wxpipe.store.objects import ObjectInfo, Objects
 
@@ -141,7 +141,8 @@ _answered: set[tuple[str, str]] = set()
 class RemoteObjects(Objects):
     """Objects in an S3 bucket.
 
-    Every verb raises Retry where the store stays in trouble, and RefusedError where it says no or there is no bucket.
+    Every verb raises Retry where the store stays in trouble. Where it says no, or there is no bucket, they raise
+    RefusedError, and StoreError if something was to be written.
     """
 
     readers = 32
@@ -292,13 +293,17 @@ class RemoteObjects(Objects):
         return pause
 
     def _fault(self, error: Exception, action: str, key: str) -> Exception:
-        """What an error of the client is to us; PermissionError is about one object, RefusedError about all."""
+        """What an error of the client is to us.
+
+        PermissionError is about one object; RefusedError, and StoreError where something was to be written, about all.
+        """
         from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
         status, brief = _status(error), _brief(error)
         where = f"{self.url}/{key}"
+        refused = StoreError if action in ("write", "delete") else RefusedError
         if status == 404 and "NoSuchBucket" in str(error):
-            return RefusedError(f"{where}: no such bucket; make it, or check its name and AWS_ENDPOINT_URL")
+            return refused(f"{where}: no such bucket; make it, or check its name and AWS_ENDPOINT_URL")
         if isinstance(error, FileNotFoundError) and action != "write":
             return NotFoundError(f"{where}: no such object")
         if status == 403 and "InvalidObjectState" in str(error):
@@ -306,14 +311,14 @@ class RemoteObjects(Objects):
         fresh = self._place not in _answered
         # Without credentials the client looks for a role at the address where a cloud's machines find theirs.
         if fresh and re.search(r"169\.254\.|/latest/(api/token|meta-data)", brief):
-            return RefusedError(
+            return refused(
                 f"{where}: {action} needs credentials, and none were found; set AWS_ACCESS_KEY_ID and "
                 f"AWS_SECRET_ACCESS_KEY, or run where a role gives them ({brief})"
             )
         if status in (401, 403) or isinstance(error, PermissionError | PermissionDeniedError | UnauthenticatedError):
-            return RefusedError(f"{where}: {action} was refused, check the credentials: {brief}")
+            return refused(f"{where}: {action} was refused, check the credentials: {brief}")
         if "redirect" in brief:
-            return RefusedError(f"{where}: {action} was sent elsewhere, check AWS_REGION: {brief}")
+            return refused(f"{where}: {action} was sent elsewhere, check AWS_REGION: {brief}")
         endpoint = f"; is the store up, and is this its address? ({_endpoint() or 'AWS'})" if fresh else ""
         return Retry(f"{where}: {action} failed: {brief}{endpoint}")
 

@@ -27,8 +27,8 @@ def put_table(objects: Objects, key: str, table: pa.Table) -> None:
     objects.put(key, table_bytes(table))
 
 
-def get_table(objects: Objects, key: str) -> pa.Table:
-    """A table, whole.
+def get_table(objects: Objects, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A table, whole, or some columns of it.
 
     Raises:
         NotFoundError: there is none.
@@ -36,7 +36,8 @@ def get_table(objects: Objects, key: str) -> pa.Table:
     """
     data = objects.get(key)
     try:
-        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        wanted = None if columns is None else list(columns)
+        table = pq.read_table(pa.BufferReader(data), columns=wanted, page_checksum_verification=True)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         brief = str(error).partition("\n")[0]
