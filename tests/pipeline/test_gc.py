@@ -96,7 +96,7 @@ def told_of(path: Path, root: Root) -> str:
 def plant_orphan(root: Root) -> set[str]:
     """Shards, clips and vectors of a day that no file is of; returns their keys."""
     model, frames = current_model(root, SOURCE), f"frames/{SOURCE}.zarr"
-    planted = {f"{frames}/picture/c/300/0/0/0", f"{frames}/status/c/300/0",
+    planted = {f"{frames}/picture/c/300/0/0/0", f"ingested/{SOURCE}/2020-10-27.parquet", f"{frames}/status/c/300/0",
                f"histograms/{SOURCE}.zarr/24x20-exact/cdf/c/300/0/0/0",
                f"clips/{SOURCE}/2020-10-27.parquet", f"vectors/{model}/{SOURCE}/2020-10-27.parquet"}  # fmt: skip
     for key in planted:

@@ -69,7 +69,10 @@ def _merged(results: Made, records: Made) -> Made:
 
 def _frames(root: Root, source: Source) -> Made:
     frames = frame_store(root, source)
-    return _shards(root, source, [f"{frames.folder}/{name}/c" for name in SHARDED])
+    made = dict(_shards(root, source, [f"{frames.folder}/{name}/c" for name in SHARDED]))
+    for key, places in _tables(root, source, "ingested").items():
+        made[key] = [*made.get(key, []), *places]
+    return made
 
 
 def _histograms(root: Root, source: Source) -> Made:
