@@ -43,7 +43,7 @@ class DaskHosts:
         where = options if "--host" in options else ("--host", "127.0.0.1", *options)
         ports = ("--port", "0", "--dashboard-address", ":0")
         process = self._start(on, "scheduler", *ports, "--scheduler-file", str(self.file), *where, **extra)
-        wait_for(self.file.exists, process)
+        wait_for(lambda: self.file.exists() and self.file.read_text().rstrip().endswith("}"), process)
 
     def worker(self, name: str, *options: str, on: Sequence[str] = (), **extra: str) -> subprocess.Popen[str]:
         """Starts a worker of one thread; its write points are in ``<name>.log``."""

@@ -9,7 +9,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from queue import Empty, Queue
@@ -305,6 +305,9 @@ def _alone(client: Any, task: Task) -> Result:
 
     before = _memory_restarts(client)
     try:
+        with suppress(KilledWorker):  # the worker that it was given may have been dying of another task
+            first: Result = client.submit(execute_packed, pickle.dumps(task), versions(), pure=False).result()
+            return first
         result: Result = client.submit(execute_packed, pickle.dumps(task), versions(), pure=False).result()
     except Exception as error:
         killed = isinstance(error, KilledWorker)
