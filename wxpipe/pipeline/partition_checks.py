@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from wxpipe.archive.quality import BLACK
 from wxpipe.archive.stored_day import SMALL, Cell, stored
-from wxpipe.errors import DamagedError, WxpipeError
+from wxpipe.errors import DamagedError, RefusedError, Retry, WxpipeError
 from wxpipe.pipeline.findings import REPAIR, Finding, PartitionCheck, partition_of
 from wxpipe.pipeline.stages import NAMES, get_stage
 from wxpipe.store.frames import NEVER, NO_LAYER, UNKNOWN_LAYER, FrameStore, Status, frame_store
@@ -34,6 +34,8 @@ def look_at_result(root: Root, stage_name: str, key: str) -> Iterator[Finding]:
     try:
         found = get_stage(stage_name).read_back(partition_of(root, stage_name, key), Context(root))
         told = "" if found == entry.output else f"what digests to {found}"
+    except (Retry, RefusedError):
+        raise  # a store that does not answer, or says no, has lost nothing: there is nothing to make again
     except (WxpipeError, OSError) as error:
         told = str(error)
     if told and root.ledger.get(stage_name, key) == entry:  # else it is being made again just now

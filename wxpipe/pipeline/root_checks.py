@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wxpipe.archive.inventory import SCHEMA, UNPARSED
-from wxpipe.errors import DamagedError, NotFoundError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, RefusedError, Retry, WxpipeError
 from wxpipe.pipeline.findings import REPAIR, Finding, RootCheck, in_range, known_stages
 from wxpipe.pipeline.leftovers import unexplained
 from wxpipe.pipeline.plan import Range
@@ -258,6 +258,8 @@ def look_at_models(root: Root, _: Range) -> Iterator[Finding]:
                 continue  # "results" tells
             try:
                 told = read_back_model(root, model)
+            except (Retry, RefusedError):
+                raise
             except WxpipeError as error:
                 told = str(error)
             if told != model:
