@@ -46,7 +46,7 @@ def test_the_flow_leaves_the_model_its_losses_and_its_curve(week: tuple[Job, Rep
     opened = Root(str(root))
     model = current_model(opened, SOURCE)
     assert model != current_model(Root(week[0].root), SOURCE)
-    assert told["ended"] == {"models": {SOURCE: model}, "quarantined": 0, "differences": 0}
+    assert told["ended"].items() >= {"models": {SOURCE: model}, "quarantined": 0, "differences": 0}.items()
     history = read_history(opened, model)
     rows = json.loads(told["artifacts"][f"{KEY}-epochs"])
     assert [row["validation"] for row in rows] == [round(record.validation_loss, 6) for record in history.records]

@@ -111,7 +111,7 @@ def test_flows_end_as_their_work_did(two_days: Archive, first_run: Undisturbed, 
     assert "models/nobody/000000000000/card.json: no such object" in told["failed"][1]
     assert told["train"][0] == "Completed"
     assert told["release"][0] == "Completed"
-    assert "coverage" in next((tmp_path / "pages").iterdir()).read_text().lower()
+    assert "Where the holes are" in next((tmp_path / "pages").iterdir()).read_text()
     assert told["validate"][0] == "Completed", told["validate"]
     assert told["validate"][1]["findings"] == 0 < told["validate"][1]["looked_at"]
     assert told["cancelled"][0] == "Cancelled"

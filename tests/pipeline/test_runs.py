@@ -72,7 +72,9 @@ def test_a_cancelled_run_begins_nothing_more_and_gives_its_leases_back(tmp_path:
     assert (record.state, record.progress["fake"]) == ("cancelled", (3, 0, 20))
     assert record.cancelled_by.endswith("the disk is needed")
     assert [attempts(context.root, partition(n)) for n in (3, 4)] == [1, 0]
-    assert context.root.leases.try_acquire(partition(1).lease_key) is not None, "its lease is held on"
+    held = context.root.leases.try_acquire(partition(1).lease_key)
+    assert held is not None, "its lease was not given back"
+    context.root.leases.release(held)
     assert run(job_of(context), Workers()).exit_code == 0
     assert [attempts(context.root, partition(n)) for n in (1, 3, 4, 20)] == [1, 1, 1, 1]
 

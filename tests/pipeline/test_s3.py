@@ -123,7 +123,7 @@ def test_killed_in_a_store_with_faults_and_gone_on_with_by_two_at_once(
     log = tmp_path / "requests"
     with faulty(buckets.port, SHARE, 1, log) as endpoint:
         there = {"AWS_ENDPOINT_URL": endpoint, **IMPATIENT}
-        number = number_of("after put ledger/ingest/", first_run)
+        number = number_of("after put ledger/ingest/", first_run, 2)  # the first one announces that it begins
         status, said = wxpipe(*buckets.backfill(), WXPIPE_KILL_AT=f"{number}:{tmp_path / 'killed'}", **there)
         assert status == -signal.SIGKILL, said
         check_two_at_once(buckets, 10, there)
@@ -172,13 +172,13 @@ def test_killed_in_a_store_with_faults_and_started_again(
     check_whole(buckets.root, first_run)
 
 
-def number_of(point: str, peace: Undisturbed) -> int:
-    """The place of a write point among those of a run in peace on a bucket, where there is no rename to stand before.
+def number_of(point: str, peace: Undisturbed, nth: int = 1) -> int:
+    """The place of a write point, the nth of its name, in a run on a bucket.
 
-    A bucket has one more at the very beginning, where it shows that it knows conditional writes.
+    A bucket has no rename to stand before. A bucket has one more at the very beginning, where it shows that it knows conditional writes.
     """
     points = [name for name in peace.points if not name.startswith("before rename ")]
-    return PROBED + next(n for n, name in enumerate(points, 1) if name.startswith(point))
+    return PROBED + [n for n, name in enumerate(points, 1) if name.startswith(point)][nth - 1]
 
 
 @pytest.mark.slow

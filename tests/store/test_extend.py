@@ -83,7 +83,7 @@ def test_killed_anywhere_and_asked_again_it_comes_to_the_same(root: Path, tmp_pa
     assert wxpipe(*say, "--root", str(whole), WXPIPE_WRITE_POINT_LOG=str(log))[0] == 0
     points = points_of(log)
     assert len(points) > 20
-    for number in range(2, len(points) + 1, 6):
+    for number in range(2, len(points) + 1, 14):
         broken = shutil.copytree(root, tmp_path / f"broken{number}")
         assert wxpipe(*say, "--root", str(broken), WXPIPE_KILL_AT=f"{number}:{tmp_path / f'token{number}'}")[0] == -9
         assert wxpipe(*say, "--root", str(broken))[0] == 0
