@@ -175,7 +175,8 @@ def test_killed_in_a_store_with_faults_and_started_again(
 def number_of(point: str, peace: Undisturbed, nth: int = 1) -> int:
     """The place of a write point, the nth of its name, in a run on a bucket.
 
-    A bucket has no rename to stand before. A bucket has one more at the very beginning, where it shows that it knows conditional writes.
+    A bucket has no rename to stand before, and one more at the very beginning, where it shows that it knows
+    conditional writes.
     """
     points = [name for name in peace.points if not name.startswith("before rename ")]
     return PROBED + [n for n, name in enumerate(points, 1) if name.startswith(point)][nth - 1]
