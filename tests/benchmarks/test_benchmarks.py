@@ -110,6 +110,7 @@ def test_a_real_pair_is_compared_with_what_the_program_prints(
     assert all(isinstance(row, Row) for row in rows)
 
 
+@pytest.mark.slow
 def test_a_small_share_of_the_whole_archive_is_planned_and_scanned(tmp_path: Path) -> None:
     rows = scale.measure(tmp_path, 8_000_000, days=2)
     assert list(rows) == ["plan, nothing done", "scan into a new root", "scan that finds nothing new",

@@ -43,6 +43,7 @@ def what_is_set_up(prefect: Prefect) -> str:
     return json.dumps(settled(found), indent=1, sort_keys=True)
 
 
+@pytest.mark.slow
 def test_set_up_again_changes_nothing_and_keeps_what_the_operator_set(prefect: Prefect) -> None:
     update = prefect.deployment("update")
     schedule = update["schedules"][0]
@@ -77,6 +78,7 @@ def test_a_triggered_run_makes_what_a_direct_one_makes(prefect: Prefect, root: P
     assert any(line.startswith(f"ingest {SOURCE}/2020-03-02: ") for line in prefect.logs(run))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("worker")
 def test_a_run_that_fails_says_why_and_its_retry_completes(
     prefect: Prefect, root: Path, two_days: Archive, tmp_path: Path

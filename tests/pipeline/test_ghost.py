@@ -65,7 +65,7 @@ def open_work(root: Path) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("point", "writes"),
     [
-        pytest.param(f"before put {SHARD}", False, id="before a write"),
+        pytest.param(f"before put {SHARD}", False, id="before a write", marks=pytest.mark.slow),
         pytest.param(f"before rename {SHARD}", True, id="within a write"),
     ],
 )

@@ -82,7 +82,8 @@ SELDOM: dict[tuple[str, ...], str] = {
 }
 
 
-@pytest.mark.parametrize("verbs", [OFTEN, pytest.param({**OFTEN, **SELDOM}, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("verbs", [OFTEN, {**OFTEN, **SELDOM}])
 def test_the_verbs_work_on_a_bucket_and_nothing_secret_is_said_or_written(
     verbs: dict[tuple[str, ...], str], buckets: Buckets, first_run: Undisturbed
 ) -> None:
