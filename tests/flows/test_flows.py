@@ -92,6 +92,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.slow
 def test_flows_end_as_their_work_did(two_days: Archive, first_run: Undisturbed, tmp_path: Path) -> None:
     """Flow runs on one server: with a file in quarantine, a stage that fails, training, a release, one cancelled."""
     root, archive = tmp_path / "root", tmp_path / "archive"

@@ -200,6 +200,7 @@ def test_nobody_at_an_address_is_told_in_plain_words() -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_day_that_needs_more_memory_than_a_worker_has_fails_alone_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

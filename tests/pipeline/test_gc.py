@@ -208,6 +208,7 @@ def test_a_root_whose_inventory_is_damaged_loses_nothing(root: Root) -> None:
     assert keys(root) == before
 
 
+@pytest.mark.slow
 def test_gc_beside_a_backfill_changes_nothing_of_what_it_makes(
     longer: Archive, first_run: Undisturbed, second_run: Undisturbed, tmp_path: Path
 ) -> None:

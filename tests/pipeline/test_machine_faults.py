@@ -85,7 +85,12 @@ def forget(disk: Trial, stage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "pages"), [("ingest", 20), ("histograms", 12), ("clips", 1), ("embed", 4), ("release", 5)]
+    ("stage", "pages"),
+    [
+        ("ingest", 20),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("histograms", 12), ("clips", 1), ("embed", 4))),
+        ("release", 5),
+    ],
 )
 def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(
     stage: str, pages: int, disk: Trial, digest: dict[str, str]
