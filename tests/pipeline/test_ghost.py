@@ -126,6 +126,7 @@ def test_a_worker_whose_runner_is_gone_is_found_out_and_the_next_run_mends_it(
     check_up_to_clips(root, second_run)
 
 
+@pytest.mark.slow
 def test_two_workers_of_one_run_at_one_day(seen: Archive, tmp_path: Path) -> None:
     """A scheduler gives the day of a silent worker to another, and both have the same lease.
 

@@ -58,7 +58,7 @@ def check_whole(tiny: TinyRoot, expected: dict[str, str]) -> None:
     assert build(tiny.root) == release
 
 
-@pytest.mark.parametrize("kind", ["first build", "update"])
+@pytest.mark.parametrize("kind", ["first build", pytest.param("update", marks=pytest.mark.slow)])
 def test_killed_at_every_write_point(kind: str, template: Path, tmp_path: Path) -> None:
     start = tmp_path / "start"
     tiny = copy_of(template, start)
