@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests import mini
 from tests.mini import SOURCE, Archive, Undisturbed, digest_of
 from wxpipe.cli import main
 from wxpipe.pipeline.backfill import Job
 from wxpipe.pipeline.events import Event, Result, listening
 from wxpipe.pipeline.plan import Range, make_plan
 from wxpipe.pipeline.reprocess import ask, troubled_days
+from wxpipe.pipeline.runs import all_runs
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context
 
@@ -164,3 +166,17 @@ def test_retry_does_what_failed_and_the_day_before_whose_clips_reach_into_it(
     assert [(day.key, day.reasons) for day in found] == [(f"{SOURCE}/{SECOND}", (("no space left", 1),))]
     status, done = wxpipe(monkeypatch, "retry", "--root", root, "--direct")
     assert (status, done) == (0, [f"histograms {SOURCE}/2020-03-01", f"histograms {SOURCE}/{SECOND}"])
+
+
+@pytest.mark.slow
+def test_a_retry_through_prefect_does_its_days_alone_and_needs_no_archive(root: Path) -> None:
+    opened = Root(str(root))
+    for day in ("2020-03-01", SECOND):
+        entry = opened.ledger.get("histograms", f"{SOURCE}/{day}")
+        assert entry is not None
+        opened.ledger.put(replace(entry, state="failed", error="no space left"))
+    status, said = mini.wxpipe("retry", "--root", str(root), "--to", "2020-03-01", "--workers", "1")
+    assert status == 0, said
+    states = {key: entry.state for key, entry in Root(str(root)).ledger.entries("histograms").items()}
+    assert states == {f"{SOURCE}/2020-03-01": "done", f"{SOURCE}/{SECOND}": "failed"}
+    assert [(run.verb, run.state) for run in all_runs(Root(str(root)))][-1] == ("retry", "done")

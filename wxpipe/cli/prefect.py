@@ -20,7 +20,7 @@ QUIET = {
 
 
 def run_flow(job: Job, scheduler: str, workers: int) -> Report:
-    """Runs the `backfill` flow in this process and shows its progress.
+    """Runs a job as a flow in this process, `backfill` or one of its verb's name, and shows its progress.
 
     Raises:
         Cancelled: the run was asked to stop.
@@ -33,15 +33,27 @@ def run_flow(job: Job, scheduler: str, workers: int) -> Report:
     from wxpipe.pipeline.events import Event, Result, listening
 
     with console.status("starting Prefect"):
+        from prefect import flow
+
         from flows.backfill import backfill
+        from flows.stages import run_job
     results: list[Result] = []
 
     def collect(event: Event) -> None:
         if isinstance(event, Result):
             results.append(event)
 
+    @flow(name=job.verb, flow_run_name=f"{job.verb} {job.root}")
+    def asked() -> Any:
+        """A job whose archive was listed and whose request was recorded: its days, and nothing that is not its."""
+        return run_job(job, scheduler, workers)
+
     with watching(), listening(collect):
-        state = backfill(**_parameters(job, scheduler, workers), return_state=True)
+        state: Any
+        if job.verb == "backfill":
+            state = backfill(**_parameters(job, scheduler, workers), return_state=True)
+        else:
+            state = asked(return_state=True)
     if state.name == "Cancelled":
         raise Cancelled(str(state.message))
     report = finish(job, results)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
@@ -257,9 +256,9 @@ def _fates(satellite: Satellite, status: UInt8, expected: Mask, ingest: UInt8, t
 
 
 def _put_aside(root: Root, source: Source, days: Sequence[date]) -> dict[tuple[int, str], Record]:
-    with ThreadPoolExecutor(8) as pool:
-        found = pool.map(lambda day: root.quarantine.get("ingest", source.id, day), days)
-        return {(r.slot, r.channel): r for records in found for r in records if r.kind == "quarantined"}
+    wanted, found = set(days), root.quarantine.all(source.id)
+    return {(r.slot, r.channel): r for stage, _, day, r in found
+            if stage == "ingest" and day in wanted and r.kind == "quarantined"}  # fmt: skip
 
 
 def lag_of(coverage: Coverage, now: datetime | None = None) -> float | None:

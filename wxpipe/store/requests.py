@@ -85,7 +85,9 @@ class Requests:
         """Every request, the oldest first."""
         if self._loaded is None:
             names = self._objects.names(FOLDER)
-            self._loaded = [self._read(f"{FOLDER}/{name}") for name in names if name.endswith(".json")]
+            keys = [f"{FOLDER}/{name}" for name in names if name.endswith(".json")]
+            found = zip(keys, self._objects.get_many(keys), strict=True)
+            self._loaded = [_parse(key, data) for key, data in found if data is not None]
         return [*self._loaded, *self._assumed]
 
     def assume(self, request: Request) -> None:
@@ -104,14 +106,15 @@ class Requests:
         self.forget()
         return max((request.number for request in self.all()), default=0)
 
-    def _read(self, key: str) -> Request:
-        try:
-            fields: dict[str, Any] = json.loads(self._objects.get(key))
-            days = {name: date.fromisoformat(fields[name]) if fields[name] else None for name in ("first", "last")}
-            lists = {name: tuple(fields[name]) for name in ("stages", "sources", "partitions")}
-            return Request(**{**fields, **days, **lists})
-        except (ValueError, TypeError, KeyError) as error:
-            raise WxpipeError(f"{key}: not a request ({error!r}); delete it and ask again") from error
+
+def _parse(key: str, data: bytes) -> Request:
+    try:
+        fields: dict[str, Any] = json.loads(data)
+        days = {name: date.fromisoformat(fields[name]) if fields[name] else None for name in ("first", "last")}
+        lists = {name: tuple(fields[name]) for name in ("stages", "sources", "partitions")}
+        return Request(**{**fields, **days, **lists})
+    except (ValueError, TypeError, KeyError) as error:
+        raise WxpipeError(f"{key}: not a request ({error!r}); delete it and ask again") from error
 
 
 def whoami() -> str:
