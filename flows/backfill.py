@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect import State, flow
 
+from flows.outages import patiently
 from flows.parameters import Archive, Count, Day, Options, Root, Satellites, Scheduler, Site, Stages
 from flows.stages import run_job, run_scan
 from wxpipe.pipeline.backfill import Job
@@ -42,5 +43,5 @@ def backfill(
         options: Of stages, e.g. {"train_epochs": 20}.
     """
     job = Job(root, archive, site, Range(satellites, first, last, stages), options or {})
-    run_scan(job)
+    patiently(lambda: run_scan(job))
     return run_job(job, scheduler, workers)

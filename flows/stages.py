@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import prefect.states
 from prefect import State, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.outages import patiently
 from flows.reports import publish_coverage, publish_report
 from flows.stopping import on_record
 from wxpipe.errors import Cancelled, WxpipeError
@@ -22,6 +23,7 @@ from wxpipe.pipeline.metrics import measured
 from wxpipe.pipeline.plan import in_parcels
 from wxpipe.pipeline.run import due_by_lease, run_stage
 from wxpipe.pipeline.stages import get_stage
+from wxpipe.store.stage import Partition
 
 MOST_TASKS = 280
 """Task runs that a flow run may come to; an API call each, and a server holds up well below a thousand."""
@@ -114,9 +116,9 @@ def _run_job(
     except ParcelFailedError as error:
         fault = error
     report = finish(job, results)
-    publish_report(report)
-    publish_coverage(job)
-    told = also(results)
+    patiently(lambda: publish_report(report))
+    patiently(lambda: publish_coverage(job))
+    told = patiently(lambda: also(results))
     if fault is not None:
         raise fault
     return {
@@ -145,20 +147,38 @@ def run_stages(job: Job, address: Callable[[], str], results: list[Result]) -> N
     for name in names:
         leases = list(due_by_lease(name, job.context(), wanted))
         for parcel in in_parcels(leases, min(MOST_OF_A_STAGE, MOST_TASKS // len(names))):
-            tagged = run_parcel.with_options(tags=[f"wxpipe-{name}"])
-            state = tagged(name, _label(parcel), job, parcel, address(), return_state=True)
-            found = state.result(raise_on_failure=False)
-            if isinstance(found, ParcelFailedError):
-                faults.append(found)
-                results += found.results
-            elif isinstance(found, BaseException):
-                raise found
-            else:
-                results += found
+            found, fault = submit_parcel(name, job, parcel, address())
+            results += found
+            faults += [fault] if fault is not None else []
         if any(fault.bug for fault in faults):
             break
     if faults:
         raise ParcelFailedError.joined(faults)
+
+
+def submit_parcel(
+    stage: str, job: Job, parcel: Sequence[str], address: str
+) -> tuple[list[Result], ParcelFailedError | None]:
+    """Runs a parcel as a task run; what became of each partition, and the error where some failed.
+
+    Where the server was away at the end of it the parcel is run again, and finds nothing due: what it came to is what
+    was heard of it the first time.
+    """
+    heard: dict[Partition, Result] = {}
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Result) and event.state != "lost":
+            heard[event.partition] = event
+
+    tagged = run_parcel.with_options(tags=[f"wxpipe-{stage}"])
+    with listening(hear):
+        state = patiently(lambda: tagged(stage, _label(parcel), job, parcel, address, return_state=True))
+    found = state.result(raise_on_failure=False)
+    fault = found if isinstance(found, ParcelFailedError) else None
+    if fault is None and isinstance(found, BaseException):
+        raise found
+    results = fault.results if fault is not None else cast(Sequence[Result], found)
+    return list({**heard, **{result.partition: result for result in results}}.values()), fault
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 from prefect import State, flow, get_run_logger
 from prefect.events import emit_event
 
+from flows.outages import patiently
 from flows.parameters import Archive, Count, Hours, Listing, Options, Root, Satellites, Scheduler, Site
 from flows.stages import run_job, run_scan
 from wxpipe.pipeline.backfill import Job, check_range
@@ -45,7 +46,7 @@ def update(
     """
     chosen = {**(options or {}), **({"listing": "recent"} if listing == "recent" else {})}
     job = Job(root, archive, site, Range(satellites), chosen, verb="update", wait=False)
-    run_scan(job)
+    patiently(lambda: run_scan(job))
     late = tell_late(job, late_after_hours, listing) if late_after_hours else 0
     return run_job(job, scheduler, workers, lambda _: {"late": late})
 

@@ -117,7 +117,7 @@ class Prefect:
     @contextmanager
     def worker(self, **extra: str) -> Iterator[subprocess.Popen[bytes]]:
         """A worker of the pool; it and the flow runs that it began end with the block."""
-        process = self.spawn("worker", "prefect", "worker", "start", "--pool", "wxpipe", "--limit", "4", **extra)
+        process = self.spawn("worker", "prefect", "worker", "start", "--pool", "wxpipe", **extra)
         try:
             yield process
         finally:
@@ -242,13 +242,13 @@ def postgres(folder: Path) -> Iterator[str]:
         end_group(server, signal.SIGINT)
 
 
-def processes_of(run: str) -> list[str]:
-    """Processes of a flow run: its own, and the Dask workers that it began."""
-    found = []
+def processes_of(run: str) -> dict[int, str]:
+    """Processes of a flow run: its own, and the Dask workers that it began, with their command lines."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if run.encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text().replace("\0", " "))
+                found[int(process.name)] = (process / "cmdline").read_text().replace("\0", " ")
         except OSError:
             continue
     return found

@@ -143,7 +143,7 @@ def test_a_cancelled_run_ends_cleanly_and_the_next_goes_on(
     run = begin(prefect, root, week)
     prefect.set_state(run, "CANCELLING", name="Cancelling")
     assert prefect.finished(run)["state_type"] == "CANCELLED"
-    assert processes_of(run) == []
+    assert processes_of(run) == {}
     taken = {path.with_suffix("") for path in (root / "leases").rglob("*.json")}
     given_back = {path.with_suffix("") for path in (root / "leases").rglob("*.done")}
     assert taken == given_back != set()

@@ -12,7 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
+from prefect.logging import disable_run_logger
 
 from tests.mini import (
     SOURCE,
@@ -25,7 +27,7 @@ from tests.mini import (
 )
 from wxpipe.errors import WxpipeError
 from wxpipe.pipeline.backfill import Job
-from wxpipe.pipeline.events import Result
+from wxpipe.pipeline.events import Result, tell
 from wxpipe.pipeline.stages import NAMES
 from wxpipe.store.root import Root, init_root
 from wxpipe.store.stage import Partition
@@ -229,6 +231,42 @@ def test_after_a_bug_no_further_stage_begins(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(WxpipeError, match="Traceback"):
         play(monkeypatch, tmp_path, bug, results)
     assert {result.stage for result in results} == {"ingest"}
+
+
+def test_what_a_parcel_came_to_is_kept_where_the_server_is_away_at_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Run again it finds nothing due: what it did is known from the first time."""
+    monkeypatch.setattr("flows.outages.PAUSES", (0.0,))
+    away = iter([True, True])
+
+    def refused_at_first(stage: str, leases: Sequence[str]) -> list[Result]:
+        results = done(stage, leases)
+        if stage == "ingest" and leases[0] == MONTHS[0]:
+            if next(away, False):
+                for result in results:
+                    tell(result)
+                raise httpx.ConnectError("All connection attempts failed")
+            return []
+        return results
+
+    results: list[Result] = []
+    with disable_run_logger():
+        play(monkeypatch, tmp_path, refused_at_first, results)
+    assert sorted(r.partition.key for r in results if r.stage == "ingest") == sorted(
+        partition_in(month).key for month in MONTHS
+    )
+
+
+def test_a_server_that_stays_away_ends_the_flow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("flows.outages.PAUSES", (0.0,))
+    monkeypatch.setattr("flows.outages.PATIENCE", 0.2)
+
+    def away(*_: object) -> list[Result]:
+        raise httpx.ConnectError("All connection attempts failed")
+
+    with disable_run_logger(), pytest.raises(httpx.ConnectError):
+        play(monkeypatch, tmp_path, away)
 
 
 def test_a_task_that_crashes_ends_the_flow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

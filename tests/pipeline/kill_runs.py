@@ -1,6 +1,6 @@
 """Runs that are killed (-9) wherever a seed says and started again: each must come to the content of a run in peace.
 
-    python -m tests.pipeline.kill_runs [--days 60] [--runs 48] [--seed 1] [--only 17] [--folder DIR]
+    python -m tests.pipeline.kill_runs [--days 60] [--runs 48] [--seed 1] [--only 17 ...] [--folder DIR]
 
 The small satellite `mini` (48 x 60 pixels, 2 channels, every 15 min), every stage to the release. A run dies at a write
 point out of the undisturbed run's log, or at a random moment: its own process, a Dask worker, the runner of Dask
@@ -19,7 +19,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,8 @@ class Trial:
         number, seed: what all else is drawn from.
         victim: who dies.
         point: number of the write point where, from 1; 0: at a moment.
-        moment: when, as a share of the undisturbed run's seconds.
+        moment: when, as a share of the partitions that the undisturbed run does.
+        later: and so many seconds after that many are done.
     """
 
     number: int
@@ -61,26 +62,28 @@ class Trial:
     victim: str
     point: int
     moment: float
+    later: float
 
     @classmethod
     def drawn(cls, number: int, seed: int, points: int) -> Trial:
         draw = random.Random(f"{seed} {number}")
         victim = VICTIMS[number % len(VICTIMS)]
         by_point = victim in ("process", "host") and draw.random() < 0.6
-        return cls(number, seed, victim, draw.randint(1, points) if by_point else 0, draw.random())
+        return cls(number, seed, victim, draw.randint(1, points) if by_point else 0, draw.random(), draw.random())
 
     def __str__(self) -> str:
-        where = f"write point {self.point}" if self.point else f"{self.moment:.0%} of the time"
+        where = f"write point {self.point}" if self.point else f"{self.moment:.0%} of the partitions"
         return f"run {self.number}, seed {self.seed}: {self.victim} at {where}"
 
 
 @dataclass(frozen=True)
 class Peace:
-    """The archive, and what a run over it comes to when nobody disturbs it, and its seconds."""
+    """The archive, and what a run over it comes to when nobody disturbs it: content, seconds, partitions."""
 
     archive: Archive
     whole: Undisturbed
     seconds: float
+    partitions: int
 
     @classmethod
     def made(cls, folder: Path, days: int) -> Peace:
@@ -89,7 +92,23 @@ class Peace:
         begun = time.monotonic()
         status, said = wxpipe(*backfill(archive, root, *QUICK), WXPIPE_WRITE_POINT_LOG=str(log))
         assert status == 0, said
-        return cls(archive, Undisturbed(root, digest_of(root), points_of(log)), time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        return cls(archive, Undisturbed(root, digest_of(root), points_of(log)), seconds, done_in(root))
+
+
+def done_in(root: Path) -> int:
+    """Entries of a ledger: partitions that are done, or have begun."""
+    return sum(1 for _ in root.glob("ledger/*/*/*.json")) + sum(1 for _ in root.glob("ledger/*/*.json"))
+
+
+def wait_for_moment(root: Path, share: float, later: float, peace: Peace, there: Callable[[], bool]) -> bool:
+    """Waits until a run has come so far; False where it has ended before."""
+    while done_in(root) < share * peace.partitions:
+        if not there():
+            return False
+        time.sleep(0.05)
+    time.sleep(later)
+    return there()
 
 
 def run_trial(trial: Trial, peace: Peace, folder: Path) -> str:
@@ -107,9 +126,7 @@ def run_trial(trial: Trial, peace: Peace, folder: Path) -> str:
     if trial.point:
         extra = {**extra, "WXPIPE_KILL_AT": f"{trial.point}:{scratch / 'token'}"}
     process = start(*command, **extra)
-    if trial.victim == "worker":
-        _wait_for_work(process, root)
-    died = _killed(trial, process, peace.seconds)
+    died = _killed(trial, process, peace, root)
     lost = recorder.crash(trial.number) if recorder is not None else (0, 0)
     status, said = wxpipe(*command)
     assert status == 0, f"{trial}: started again, it ended with {status}\n{said}"
@@ -118,17 +135,15 @@ def run_trial(trial: Trial, peace: Peace, folder: Path) -> str:
     return f"{trial}: {died}; then whole{taken}"
 
 
-def _killed(trial: Trial, process: subprocess.Popen[str], seconds: float) -> str:
+def _killed(trial: Trial, process: subprocess.Popen[str], peace: Peace, root: Path) -> str:
     """Waits until the run dies at its point, or kills whom the trial says at its moment."""
     if trial.point:
         status, said = end(process, 3600)
         assert status == -signal.SIGKILL, f"{trial}: it ended with {status}\n{said}"
         return "killed"
-    try:
-        process.wait(timeout=trial.moment * seconds)
-    except subprocess.TimeoutExpired:
-        pass
-    else:
+    # a Dask cluster whose workers die before it has begun gives up, and says so
+    begun = max(trial.moment, 1 / peace.partitions) if trial.victim == "worker" else trial.moment
+    if not wait_for_moment(root, begun, trial.later, peace, lambda: process.poll() is None):
         return f"had ended already, with {end(process)[0]}"
     victims = _workers_of(process.pid) if trial.victim == "worker" else [process.pid]
     if trial.victim == "worker" and victims:
@@ -143,12 +158,6 @@ def _killed(trial: Trial, process: subprocess.Popen[str], seconds: float) -> str
     kill_group(process)
     process.communicate()
     return end_of
-
-
-def _wait_for_work(process: subprocess.Popen[str], root: Path) -> None:
-    """Until a day is done: a Dask cluster whose workers die before it has begun gives up, and says so."""
-    while not list(root.glob("ledger/ingest/*/*.json")) and process.poll() is None:
-        time.sleep(0.02)
 
 
 def _workers_of(runner: int) -> list[int]:
@@ -180,14 +189,15 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--runs", type=int, default=48)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, help="one run, by its number")
+    parser.add_argument("--only", type=int, nargs="+", help="these runs, by their numbers")
     parser.add_argument("--folder", default="", help="kept, where it is named; else a temporary one")
     options = parser.parse_args()
     with _folder(options.folder) as folder:
         peace = Peace.made(folder, options.days)
-        said = {"days": options.days, "points": len(peace.whole.points), "seconds": round(peace.seconds, 1)}
+        said = {"days": options.days, "points": len(peace.whole.points), "seconds": round(peace.seconds, 1),
+                "partitions": peace.partitions}  # fmt: skip
         print(f"in peace: {json.dumps(said)}", flush=True)
-        numbers = range(options.runs) if options.only is None else [options.only]
+        numbers = options.only or range(options.runs)
         for number in numbers:
             trial = Trial.drawn(number, options.seed, len(peace.whole.points))
             print(run_trial(trial, peace, folder / f"run{number}"), flush=True)
