@@ -7,7 +7,7 @@ reasons. Not in it: times of writing, durations, hosts, attempts, leases, leftov
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from wxpipe.archive.inventory import UNPARSED, inventory_of
 from wxpipe.archive.overlay import layer_digest
 from wxpipe.satellites.catalog import Source
-from wxpipe.store.frames import FrameStore, Status, content_digest, frame_store
+from wxpipe.store.frames import READ_AHEAD, FrameStore, Mask, Status, UInt8, content_digest, frame_store
 from wxpipe.store.root import Root
 from wxpipe.store.stage import fingerprint_of
 from wxpipe.store.tables import get_table
@@ -65,16 +65,28 @@ def _frames(root: Root, source: Source) -> str:
     layers = {number: layer_digest(layer) for number, layer in frames.layers().items()}
     digest = hashlib.sha256(fingerprint_of(attributes=_attributes(frames), layers=sorted(layers.values())).encode())
     digest.update(np.asarray(frames.group["time"][:]).tobytes())
+    names = ("picture", "reduced") if root.settings.keep_pictures else ("reduced",)
+    arrays = [frames.group[name] for name in names]
     for day in _stored_days(root, frames):
         small = {name: frames.day(name, day) for name in SMALL}
         named = [layers.get(int(n), str(n)) for n in frames.day("layer", day).ravel()]
         digest.update(f"{day} {content_digest(small)} {fingerprint_of(layers=named)}".encode())
-        for slot, channel in np.argwhere(np.isin(small["status"], [s for s in Status if s.stored])).tolist():
-            at = frames.axis.day_start(day) + slot
-            if root.settings.keep_pictures:
-                digest.update(np.ascontiguousarray(frames.group["picture"][at, channel]).data)
-            digest.update(np.ascontiguousarray(frames.group["reduced"][at, channel]).data)
+        stored = np.isin(small["status"], [s for s in Status if s.stored])
+        for pixels in _pixels(arrays, frames.axis.day_start(day), stored):
+            digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
+
+
+def _pixels(arrays: Sequence[Any], day_start: int, stored: Mask) -> Iterator[UInt8]:
+    """What is stored of a day's pictures and reduced ones, slot by slot, read a few at a time."""
+    for first in range(0, len(stored), READ_AHEAD):
+        block = stored[first : first + READ_AHEAD]
+        if not block.any():
+            continue
+        at = day_start + first
+        read = [np.asarray(array[at : at + len(block)]) for array in arrays]
+        for slot, channel in np.argwhere(block).tolist():
+            yield from (pixels[slot, channel] for pixels in read)
 
 
 def _attributes(frames: FrameStore) -> dict[str, Any]:
