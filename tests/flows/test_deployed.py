@@ -168,7 +168,7 @@ def test_a_leaked_slot_holds_a_run_up_until_it_is_reset(prefect: Prefect, root: 
     prefect.reaches(run, "RUNNING")
     time.sleep(20)
     assert prefect.flow_run(run)["state_type"] == "RUNNING"
-    prefect.prefect("concurrency-limit", "reset", "wxpipe-ingest")
+    prefect.prefect("gcl", "update", "tag:wxpipe-ingest", "--active-slots", "0")
     assert prefect.finished(run)["state_type"] == "COMPLETED"
 
 
@@ -231,7 +231,7 @@ def test_pictures_that_are_late_are_told_of(prefect: Prefect, root: Path, two_da
     site = tmp_path / "still flying.toml"
     text = two_days.site.read_text()
     year = datetime.now(UTC).year
-    site.write_text(text.replace("last_day = 2020-12-31", f"last_day = {year}-12-31"))
+    site.write_text(text.replace('last_day = "2020-12-31"', f'last_day = "{year}-12-31"'))
     assert site.read_text() != text
     run = prefect.trigger("update", root=str(root), site=str(site), workers=1, late_after_hours=2, options={})
     ended = prefect.finished(run, 400)
