@@ -30,8 +30,9 @@ from wxpipe.archive.synthetic.archive import Order, make_archive
 from wxpipe.archive.synthetic.source import scaled, site_satellites
 from wxpipe.pipeline.backfill import Job, scan
 from wxpipe.pipeline.cluster import open_cluster, open_workers
+from wxpipe.pipeline.execute import execute
 from wxpipe.pipeline.plan import Range
-from wxpipe.pipeline.run import Workers, execute, run_stage
+from wxpipe.pipeline.run import Workers, run_stage
 from wxpipe.pipeline.stages import get_stage
 from wxpipe.satellites.catalog import Source, find_source, shipped_satellites
 from wxpipe.store.root import Root

@@ -21,7 +21,7 @@ from wxpipe.embedding.history import Remark, StepTaken
 from wxpipe.embedding.train_stage import Train, checkpoint_folder, current_model, model_folder
 from wxpipe.errors import LeaseLostError
 from wxpipe.pipeline.backfill import Job, Report
-from wxpipe.pipeline.run import execute
+from wxpipe.pipeline.execute import execute
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Partition
 

@@ -57,6 +57,8 @@ class Fake:
             time.sleep(0.3)
         if word == "eats memory":
             eat()
+        if word == "meets another":
+            meet(context.root)
         if word == "asks once" and attempt == 1:
             raise Retry("the network was away")
         if word == "asks always":
@@ -143,6 +145,19 @@ def eat() -> None:
         eaten.append(b"\1" * (50 << 20))
         time.sleep(0.05)
     time.sleep(30)
+
+
+def meet(root: Root) -> None:
+    """Waits until two days are under way.
+
+    Raises:
+        WxpipeError: none came.
+    """
+    until = time.monotonic() + 30
+    while len(root.objects.names(f"attempts/{SOURCE}")) < 2:
+        if time.monotonic() > until:
+            raise WxpipeError("no other day began while this one waited for it")
+        time.sleep(0.05)
 
 
 def overtake(partition: Partition, context: Context) -> None:

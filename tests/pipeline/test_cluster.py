@@ -72,6 +72,16 @@ def test_days_are_done_by_workers_each_once(address: str, tmp_path: Path) -> Non
     assert len(context.root.ledger.entries("fake")) == 12
 
 
+def test_days_of_several_months_are_under_way_at_once(address: str, tmp_path: Path) -> None:
+    """A month is too small for a cluster: each of these two days ends when the other has begun."""
+    context = context_of(tmp_path)
+    months = {"2020-01-31": "meets another", "2020-02-01": "meets another"}
+    with open_workers(address) as workers:
+        results = run_stage("fake", replace(context, options={"fake": months}), Range(), workers)
+    assert [(result.state, result.error) for result in results] == [("done", "")] * 2
+    assert not any(context.root.leases.is_held(key) for key in context.root.leases.leased())
+
+
 def test_a_day_that_kills_its_worker_fails_alone(address: str, tmp_path: Path) -> None:
     """Every worker that it is given dies; the days that fell with them are done, and only it is held open."""
     context = context_of(tmp_path, *["ok"] * 3, "kills its worker", *["ok"] * 4)

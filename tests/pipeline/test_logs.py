@@ -14,7 +14,7 @@ import pytest
 
 from tests.pipeline.fake_stage import SOURCE, context_of
 from wxpipe.errors import WxpipeError
-from wxpipe.pipeline import run as runner
+from wxpipe.pipeline import execute as runner
 from wxpipe.pipeline.events import Result, tell
 from wxpipe.pipeline.logs import log_work, logged, without_secrets
 from wxpipe.pipeline.plan import Range

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.mini import Undisturbed
 from tests.pipeline.fake_stage import SOURCE, context_of
 from wxpipe.errors import WxpipeError
-from wxpipe.pipeline import run as runner
+from wxpipe.pipeline import execute as runner
 from wxpipe.pipeline.events import Result, StageStarted, tell
 from wxpipe.pipeline.metrics import RootMetrics, RunMetrics, measured, served, survey_into
 from wxpipe.pipeline.plan import Range

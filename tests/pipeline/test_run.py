@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.pipeline.fake_stage import SOURCE, attempts, context_of, days, partition
+from wxpipe.pipeline import execute as partitions
 from wxpipe.pipeline import run as runner
 from wxpipe.pipeline.backfill import Job, run
 from wxpipe.pipeline.events import Event, Result, StageStarted, Waiting, listening
@@ -27,7 +28,7 @@ EVERYTHING = Range()
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits between two attempts, nor for a lease to be looked at again."""
-    monkeypatch.setattr(runner.time, "sleep", lambda _: None)
+    monkeypatch.setattr(partitions.time, "sleep", lambda _: None)
     monkeypatch.setattr("wxpipe.store.leases.POLL_SECONDS", 0.01)
 
 
@@ -67,7 +68,7 @@ def test_a_bug_stops_the_stage_with_its_trace(word: str, tmp_path: Path) -> None
     context = context_of(tmp_path, "ok", word, "ok", "ok")
     if word == "bug in its fingerprint":
         context.root.ledger.forget()
-    results = [runner.execute("fake", partition(2), context)] if "fingerprint" in word else do(context)
+    results = [partitions.execute("fake", partition(2), context)] if "fingerprint" in word else do(context)
     assert results[-1].state == "failed"
     assert "Traceback" in results[-1].trace
     assert "fake_stage.py" in results[-1].trace
@@ -106,7 +107,7 @@ def test_what_asks_for_another_time_gets_some(tmp_path: Path) -> None:
 
 def test_the_pauses_between_attempts_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(runner.time, "sleep", pauses.append)
+    monkeypatch.setattr(partitions.time, "sleep", pauses.append)
     do(context_of(tmp_path, "asks always"))
     assert pauses == sorted(set(pauses))
     assert len(pauses) == 3
@@ -125,14 +126,14 @@ def test_a_run_that_lost_its_lease_writes_no_entry(word: str, tmp_path: Path) ->
     context = context_of(tmp_path, word)
     lease = context.root.leases.acquire("fake-x/2020-01")
     newer = Entry("fake", partition(1).key, "done", "of the newer run", output="newer")
-    result = runner.execute("fake", partition(1), replace(context, lease=lease))
+    result = partitions.execute("fake", partition(1), replace(context, lease=lease))
     assert result.state == "lost"
     assert "taken over" in result.error
     begun = entry(context, 1)
     assert begun is not None
     assert begun.state == "running"
     context.root.ledger.put(newer)
-    again = runner.execute("fake", partition(1), replace(context, lease=lease))
+    again = partitions.execute("fake", partition(1), replace(context, lease=lease))
     assert again.state == "lost"
     assert attempts(context.root, partition(1)) == 1, "it began although the lease was gone"
     assert entry(context, 1) == newer
@@ -163,7 +164,7 @@ def test_what_was_written_when_the_lease_was_lost_is_made_again(tmp_path: Path) 
 def test_who_is_overtaken_before_a_write_does_not_write(tmp_path: Path) -> None:
     """What the other made stands, and nothing has to be made again."""
     context = context_of(tmp_path, "is overtaken before it writes")
-    result = runner.execute("fake", partition(1), context)
+    result = partitions.execute("fake", partition(1), context)
     assert result.state == "lost"
     assert "another/1" in result.error
     assert context.root.objects.get(f"fake/{partition(1).day}") == b"of the other"
@@ -176,7 +177,7 @@ def test_who_is_overtaken_before_a_write_does_not_write(tmp_path: Path) -> None:
 def test_who_is_overtaken_has_no_say_in_what_became_of_a_day(tmp_path: Path) -> None:
     """A ghost that fails does not undo what the other has done."""
     context = context_of(tmp_path, "is overtaken, and trips")
-    assert runner.execute("fake", partition(1), context).state == "lost"
+    assert partitions.execute("fake", partition(1), context).state == "lost"
     done = entry(context, 1)
     assert done is not None
     assert done.state == "done"
@@ -185,7 +186,7 @@ def test_who_is_overtaken_has_no_say_in_what_became_of_a_day(tmp_path: Path) -> 
 def test_an_earlier_attempt_that_comes_back_does_not_stop_the_later_one(tmp_path: Path) -> None:
     """Its entry lies over the later one's announcement: the later one begins anew, and its result stands."""
     context = context_of(tmp_path, "an earlier one comes back")
-    assert runner.execute("fake", partition(1), context).state == "done"
+    assert partitions.execute("fake", partition(1), context).state == "done"
     assert attempts(context.root, partition(1)) == 2
     done = entry(context, 1)
     assert done is not None
@@ -196,12 +197,12 @@ def test_what_a_run_has_done_already_is_not_done_again_when_a_scheduler_asks_twi
     """A worker that dies after its last write has not told anybody; under another lease it would be done anew."""
     context = context_of(tmp_path, "quarantines")
     first = replace(context, lease=context.root.leases.acquire("fake-x/2020-01"))
-    told = runner.execute("fake", partition(1), first)
-    assert runner.execute("fake", partition(1), first) == told
+    told = partitions.execute("fake", partition(1), first)
+    assert partitions.execute("fake", partition(1), first) == told
     assert attempts(context.root, partition(1)) == 1
     context.root.leases.release(first.lease)  # type: ignore[arg-type]
     second = replace(context, lease=context.root.leases.acquire("fake-x/2020-01"))
-    assert runner.execute("fake", partition(1), second).state == "done"
+    assert partitions.execute("fake", partition(1), second).state == "done"
     assert attempts(context.root, partition(1)) == 2
 
 
@@ -214,7 +215,7 @@ def test_a_lease_that_another_run_holds_is_waited_for_and_its_work_is_not_done_a
         """The other run does one of the two days, and gives its lease back, once somebody waits."""
         if isinstance(event, Waiting):
             waited.append(event.lease)
-            assert runner.execute("fake", partition(1), replace(other, lease=lease)).state == "done"
+            assert partitions.execute("fake", partition(1), replace(other, lease=lease)).state == "done"
             other.root.leases.release(lease)
 
     lease = other.root.leases.try_acquire(f"{SOURCE}/2020-01")
@@ -283,7 +284,7 @@ def test_a_ledger_that_cannot_be_written_is_a_failed_partition_and_no_crash(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(context.root.ledger, "put", full)
-    result = runner.execute("fake", partition(1), context)
+    result = partitions.execute("fake", partition(1), context)
     assert result.state == "failed"
     assert "No space left on device" in result.error
     assert "the ledger could not be written" in result.error
@@ -330,3 +331,18 @@ def test_a_run_of_some_leases_reads_no_other_months(tmp_path: Path) -> None:
     assert runner.due_by_lease("fake", context, EVERYTHING, [first]) == {}
     with context.root.ledger.holding("fake", only=runner.near(frozenset({first}))):
         assert len(context.root.ledger.entries("fake")) == 32  # and of the first day after
+
+
+def test_a_month_is_given_back_when_its_last_day_has_ended(tmp_path: Path) -> None:
+    """Whoever waits for it does not wait for the whole run."""
+    context = context_of(tmp_path)
+    months = {f"2020-{month:02}-{day:02}": "ok" for month in (1, 2, 3) for day in (1, 2)}
+    held: list[list[str]] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, Result):
+            held.append([key for key in context.root.leases.leased() if context.root.leases.is_held(key)])
+
+    with listening(look):
+        run_stage("fake", replace(context, options={"fake": months}), Range(), Workers())
+    assert held == [[f"{SOURCE}/2020-{month:02}"] for month in (1, 1, 2, 2, 3, 3)]

@@ -13,8 +13,9 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, Status, StatusCode, Tracer, TracerProvider
 
 from tests.pipeline.fake_stage import SOURCE, context_of
+from wxpipe.pipeline.execute import execute
 from wxpipe.pipeline.plan import Range
-from wxpipe.pipeline.run import Workers, execute, run_stage
+from wxpipe.pipeline.run import Workers, run_stage
 
 
 class Kept(NonRecordingSpan):

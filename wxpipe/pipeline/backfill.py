@@ -9,10 +9,11 @@ from typing import Any
 from wxpipe.config import DataSettings
 from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.pipeline.events import Result
+from wxpipe.pipeline.execute import execute
 from wxpipe.pipeline.logs import log_event
 from wxpipe.pipeline.plan import Plan, Range, make_plan
 from wxpipe.pipeline.reconcile import Difference, reconcile
-from wxpipe.pipeline.run import Workers, execute, run_stage, single_handed
+from wxpipe.pipeline.run import Workers, run_stage, single_handed
 from wxpipe.pipeline.runs import registered
 from wxpipe.pipeline.stages import chosen
 from wxpipe.store.objects import check_url

@@ -8,9 +8,10 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -18,7 +19,8 @@ from typing import Any
 from wxpipe.config import RunSettings
 from wxpipe.errors import RefusedError, WxpipeError
 from wxpipe.pipeline.events import Note, Result, tell
-from wxpipe.pipeline.run import Task, Workers, execute, record_failure
+from wxpipe.pipeline.execute import Task, execute, record_failure
+from wxpipe.pipeline.run import Workers
 
 WORKER_SETTINGS = {
     "distributed.worker.daemon": True,
@@ -95,39 +97,41 @@ class DaskWorkers(Workers):
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Result]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Result, None, None]:
         yield from run_window(self._client, tasks)
 
     def map(self, function: Callable[..., Any], items: Sequence[Any]) -> Iterable[Any]:
         return list(self._client.gather(self._client.map(function, items, pure=False)))
 
 
-def run_window(client: Any, tasks: Sequence[Task]) -> Iterator[Result]:
+def run_window(client: Any, tasks: Iterable[Task]) -> Iterator[Result]:
     """Does tasks with a bounded number in flight, as many a worker thread as the settings say.
 
-    The number follows the cluster as it grows and shrinks; where there is no worker yet, or none any more, a few
-    tasks are there for an adaptive cluster to start some for. A worker that dies is replaced and its task goes again.
-    A task that kills worker after worker comes back as a failed result; innocents that fell with it are done again,
-    alone. When the consumer stops, what has not begun is taken back and what runs is waited for: nobody writes once
-    the lease is given back.
+    A task is asked for when there is room for it. The number follows the cluster as it grows and shrinks; where there
+    is no worker yet, or none any more, a few tasks are there for an adaptive cluster to start some for. A worker that
+    dies is replaced and its task goes again. A task that kills worker after worker comes back as a failed result;
+    innocents that fell with it are done again, alone. When the consumer stops, what has not begun is taken back and
+    what runs is waited for: nobody writes once the lease is given back.
 
     Raises:
         WxpipeError: no worker came for `RunSettings.worker_wait` seconds.
         RefusedError: a worker runs other code than this process, or sees another root.
     """
-    if tasks:
-        yield from _Window(client, tasks).run()
+    coming = iter(tasks)
+    first = next(coming, None)
+    if first is not None:
+        yield from _Window(client, first, coming).run()
 
 
 class _Window:
     """Tasks of one stage on their way through a cluster."""
 
-    def __init__(self, client: Any, tasks: Sequence[Task]) -> None:
-        self._client, self._tasks = client, tasks
-        self._waiting = list(reversed(tasks))
+    def __init__(self, client: Any, first: Task, others: Iterator[Task]) -> None:
+        self._client = client
+        self._waiting = chain([first], others)
         self._running: dict[Any, Task] = {}
         self._ended: Queue[Any] = Queue()
-        self._team = _Team(client, tasks[0])
+        self._team = _Team(client, first)
         self._size = 0
 
     def run(self) -> Iterator[Result]:
@@ -159,8 +163,7 @@ class _Window:
         self._submit()
 
     def _submit(self) -> None:
-        while self._waiting and len(self._running) < self._size:
-            task = self._waiting.pop()
+        while len(self._running) < self._size and (task := next(self._waiting, None)) is not None:
             future = self._client.submit(execute_packed, pickle.dumps(task), versions(), pure=False)
             self._running[future] = task
             future.add_done_callback(self._ended.put)
