@@ -134,7 +134,7 @@ def test_what_was_removed_comes_back_by_an_import(root: Root, tmp_path: Path) ->
     import_events(root, file)
     assert remove_events(root, "warnings.csv").rows == 1
     assert len(read_events(root)) == 0
-    with pytest.raises(UsageError, match="no events of the source name 'warnings.csv'; source names: none"):
+    with pytest.raises(UsageError, match=r"no events of the source name 'warnings\.csv'; source names: none"):
         remove_events(root, "warnings.csv")
     assert import_events(root, file).changed
     assert len(read_events(root)) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.store.root import Root
@@ -54,7 +54,7 @@ class Again:
         said = f"release {now.release} against {then.release}, {model}: "
         if self.same:
             return said + "the same analogs in the same order"
-        counts = {fate: sum(change.fate == fate for change in self.changes) for fate in Fate.__args__}  # type: ignore[attr-defined]
+        counts = {fate: sum(change.fate == fate for change in self.changes) for fate in get_args(Fate)}
         return said + ", ".join(f"{count} {fate}" for fate, count in counts.items() if count)
 
     def document(self, case: Case) -> dict[str, Any]:
@@ -73,13 +73,14 @@ def ask_again(root: Root, case: Case) -> Again:
     except (NotFoundError, UsageError) as error:
         gone = (Change(a.id, "gone", None, a.rank, None, a.distance) for a in case.analogs)
         return Again(None, tuple(gone), str(error))
-    return Again(answer, _changes(case, answer))
+    return Again(answer, changes(case, answer))
 
 
-def _changes(case: Case, answer: Answer) -> tuple[Change, ...]:
+def changes(case: Case, answer: Answer) -> tuple[Change, ...]:
+    """Every analog of an answer in order of rank, then those of the case that it no longer has."""
     then = {analog.id: analog for analog in case.analogs}
     now = {analog.id for analog in answer.analogs}
-    changes, replaced = [], set[str]()
+    found, replaced = [], set[str]()
     for analog in answer.analogs:
         old = then.get(analog.id) or next((then[i] for i in _others(analog) if i in then and i not in now), None)
         if old is not None and old.id in replaced:
@@ -88,9 +89,9 @@ def _changes(case: Case, answer: Answer) -> tuple[Change, ...]:
         rank_then, distance_then = (old.rank, old.distance) if old is not None else (None, None)
         stands_for = old.id if old is not None and fate == "same weather" else None
         replaced |= {old.id} if old is not None else set()
-        changes.append(Change(analog.id, fate, analog.rank, rank_then, analog.distance, distance_then, stands_for))
+        found.append(Change(analog.id, fate, analog.rank, rank_then, analog.distance, distance_then, stands_for))
     lost = (old for old in case.analogs if old.id not in replaced)
-    return (*changes, *(Change(old.id, "gone", None, old.rank, None, old.distance) for old in lost))
+    return (*found, *(Change(old.id, "gone", None, old.rank, None, old.distance) for old in lost))
 
 
 def _others(analog: Analog) -> list[str]:
