@@ -227,17 +227,24 @@ import_events(Root(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
-def test_an_import_that_is_killed_has_brought_nothing_and_goes_again(root: Root, tmp_path: Path) -> None:
-    file = write(tmp_path, *map(rain, range(5)), "bad")
-    for number in range(1, 7):  # before and after each of: rows, quarantined lines, the record
-        killed = subprocess.run(
-            [sys.executable, "-c", IMPORT, root.url, str(file)],
-            env={**os.environ, "WXPIPE_KILL_AT": f"{number}:{tmp_path}/token{number}"},
-            check=False,
-        )
-        assert killed.returncode == -signal.SIGKILL
-        assert len(read_events(Root(root.url))) == (5 if number == 6 else 0)
-        for key in [key for key in stored(root) if number < 6]:
+def run_import(root: Root, file: Path, **environment: str) -> int:
+    """Imports in a process of its own; its exit status."""
+    command = [sys.executable, "-c", IMPORT, root.url, str(file)]
+    return subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
+
+
+def test_an_import_that_is_killed_has_brought_all_or_nothing_and_goes_again(root: Root, tmp_path: Path) -> None:
+    file, log = write(tmp_path, *map(rain, range(5)), "bad"), tmp_path / "log"
+    empty = stored(root)
+    assert run_import(root, file, WXPIPE_WRITE_POINT_LOG=str(log)) == 0
+    whole, points = stored(root), [line.split(" ", 2)[2] for line in log.read_text().splitlines()]
+    assert points[-1] == "after put-if-absent events/imports/00000001.json"
+    for number in [n for n, point in enumerate(points, 1) if point.startswith("before put")] + [len(points)]:
+        for key in stored(root).keys() - empty.keys():
             root.objects.delete(key)
-    assert not import_events(root, file).changed
-    assert len(read_refused(root)) == 1
+        assert run_import(root, file, WXPIPE_KILL_AT=f"{number}:{tmp_path}/token{number}") == -signal.SIGKILL
+        assert len(read_events(Root(root.url))) == (5 if number == len(points) else 0)
+        import_events(Root(root.url), file)
+        assert stored(root).keys() == whole.keys()
+        assert len(read_events(Root(root.url))) == 5
+        assert len(read_refused(root)) == 1
