@@ -41,7 +41,7 @@ def test_events_are_imported_listed_searched_and_removed(cli: CommandLine, root:
     assert (again.code, again.document["changed"], again.document["rows"]) == (3, False, 1)
     listed = cli("events", "list", "--root", root).out
     assert "heavy rain" in listed
-    assert "2011-03-01 to 2011-03-10" in listed
+    assert "2011-03-01 to 2011-03-09" in listed
     found = cli("sql", "--root", root, "--format", "csv", "SELECT type, value FROM events")
     assert found.out.splitlines() == ["type,value", "heavy rain,31.5"]
     assert (

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.s3 import credentials, make_bucket
 from tests.vectors.tiny_root import SATELLITE
 from wxpipe.errors import DamagedError, RefusedError, UsageError
 from wxpipe.satellites.catalog import parse_satellite
@@ -216,6 +217,20 @@ def test_damage_is_told_and_mended_by_the_file(root: Root, tmp_path: Path) -> No
     root.objects.put("events/imports/00000001.json", b"[]")
     with pytest.raises(DamagedError, match=r"00000001\.json"):
         in_effect(root)
+
+
+def test_a_bucket_settles_imports_at_once(s3_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in credentials(s3_port).items():
+        monkeypatch.setenv(name, value)
+    url = init_root(f"{make_bucket(s3_port, 'events')}/root").url
+    files = [write(tmp_path, rain(n), rain(n + 1), "bad", name=f"{n % 3}.csv") for n in (0, 1, 2)]
+    with ThreadPoolExecutor(6) as pool:
+        changed = list(pool.map(lambda file: import_events(Root(url), file).changed, files * 2))
+    assert sum(changed) == 3
+    root = Root(url)
+    assert [made.number for made in all_imports(root)] == [1, 2, 3]
+    assert len(read_events(root)) == 4  # hours 0 to 3: events of two files are there once
+    assert len(read_refused(root)) == 3
 
 
 IMPORT = """

@@ -68,7 +68,7 @@ def list_all(root: Root = DEFAULT_ROOT, as_json: Json = False) -> None:
         return
     table = Table("source name", "type", "events", "first (UTC)", "last (UTC)", "complete", "quarantined", "imported")
     for made in found:
-        covers = "" if made.covers is None else " to ".join(f"{utc(second):%Y-%m-%d}" for second in made.covers)
+        covers = "" if made.covers is None else f"{utc(made.covers[0]):%Y-%m-%d} to {utc(made.covers[1] - 1):%Y-%m-%d}"
         tail = (covers, str(made.quarantined), f"{made.when} {made.who}")
         for kind, span in made.types.items() or [("-", None)]:
             cells = [str(span.count), iso(utc(span.first)), iso(utc(span.last))] if span is not None else ["0", "", ""]

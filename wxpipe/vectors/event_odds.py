@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -124,7 +124,7 @@ def odds(kinds: Sequence[Kind], anchors: Ints, comparable: Comparable, within_ho
     worth: dict[tuple[bytes, float], float] = {}
     found = [_odds(kind, anchors, comparable, seconds, worth) for kind in kinds]
     adjusted = holm([one.p_value for one in found])
-    told = [EventOdds(**{**vars(one), "p_adjusted": p}) for one, p in zip(found, adjusted, strict=True)]
+    told = [replace(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True)]
     return tuple(sorted(told, key=lambda one: (one.p_value is None, one.p_value, one.type, one.region or "")))
 
 
