@@ -104,7 +104,7 @@ def test_regions_stand_beside_the_whole(eventful: TinyRoot, tmp_path: Path) -> N
 
 def test_a_filter_says_what_counts_as_an_event(eventful: TinyRoot, tmp_path: Path, answer: Answer) -> None:
     """Observations come at every hour: a threshold makes events of them, and the record stays that of all."""
-    hours = [f"2011-03-{1 + n // 24:02d}T{n % 24:02d}:00Z,,mm,Seoul,{40 if n == 81 else 1},KMA" for n in range(24 * 8)]
+    hours = [f"2011-03-{1 + n // 24:02d}T{n % 24:02d}:00Z,,mm,Seoul,{40 if n == 87 else 1},KMA" for n in range(24 * 8)]
     bring(eventful, tmp_path, *hours)
     (every,) = what_happened(eventful.root, answer, 2)
     assert every.occurred == every.analogs == 40
