@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from wxpipe.errors import UsageError
+from wxpipe.vectors.event_odds import EventOdds
 from wxpipe.vectors.tables import SPECS, Unit
 
 MOST = 10_000
@@ -109,6 +110,7 @@ class Answer:
         index: ``exact`` where all rows that the filter left were read, else the kind of index.
         candidates: how many of the ``matching`` rows were looked at, nearest first.
         warning: for a person; empty where there is none.
+        happened: odds of what followed the analogs, where they were asked for.
     """
 
     source: str
@@ -126,6 +128,7 @@ class Answer:
     candidates: int = 0
     matching: int = 0
     warning: str = ""
+    happened: tuple[EventOdds, ...] | None = None
 
     def document(self) -> dict[str, Any]:
         """The answer as JSON values; times are UTC, ISO 8601."""
@@ -149,6 +152,7 @@ class Answer:
             "candidates": self.candidates,
             "matching": self.matching,
             "warning": self.warning,
+            **({} if self.happened is None else {"happened": [one.document() for one in self.happened]}),
         }
 
 
