@@ -97,6 +97,9 @@ class RunSettings(BaseSettings):
     clip_cache_bytes: int = Field(
         default=1 << 30, ge=0, description="Memory for clips' pictures in training; more of them go to a scratch file."
     )
+    sql_memory: int = Field(default=4 << 30, ge=64 << 20, description="Bytes that a query of `wxpipe sql` may take.")
+    sql_seconds: float = Field(default=120.0, gt=0, description="Seconds after which a query is ended.")
+    sql_rows: int = Field(default=1_000_000, ge=1, description="Rows that the answer of a query may have.")
     log: str = Field(
         default="", description="Where what runs is logged, a line of JSON each: a file, or - for standard error."
     )

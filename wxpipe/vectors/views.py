@@ -1,26 +1,43 @@
-"""What SQL sees: each view as Arrow tables, read from the root when a query names it."""
+"""What SQL sees: each view as Arrow tables, read from the root when a query names it.
+
+A view is a loader in `LOADERS`. One that has many rows says its columns beforehand (`SCHEMAS`), and is then asked for
+those alone that a query reads.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.store.frames import Status, frame_store
 from wxpipe.store.quarantine import Record
 from wxpipe.store.root import Root
 from wxpipe.store.tables import get_table
 from wxpipe.vectors.case_tables import cases_table, verdicts_table
 from wxpipe.vectors.events import read_events, read_refused
-from wxpipe.vectors.records import current_number, list_releases, require_current
+from wxpipe.vectors.records import ReleaseRecord, current_number, list_releases
 from wxpipe.vectors.tables import SPECS, TableSpec
 
-Loader = Callable[[Root, bool], Any]
-"""Makes a view's Arrow table; told whether the query needs the vectors."""
+
+@dataclass(frozen=True)
+class Reading:
+    """What a query wants of a view.
+
+    Attributes:
+        release: the one release that all of a query reads; None where none of its views is of one.
+        columns: those that are read, at least one; None: all. Views without an entry in `SCHEMAS` may ignore it.
+    """
+
+    release: ReleaseRecord | None = None
+    columns: frozenset[str] | None = None
+
+
+Loader = Callable[[Root, Reading], Any]
+"""Makes a view's Arrow table, or a stream of its batches (a `RecordBatchReader`)."""
 
 RECORD_FIELDS = tuple(Record.__dataclass_fields__)
 
@@ -32,26 +49,45 @@ def _moment() -> Any:
 
 
 def _vectors(spec: TableSpec) -> Loader:
-    def load(root: Root, with_vectors: bool) -> Any:
+    def load(root: Root, reading: Reading) -> Any:
         import pyarrow as pa
 
-        try:
-            release = require_current(root)
-        except NotFoundError as error:
-            raise UsageError(f"view {spec.name}: {error}") from error
-        tables = [part.open(root, spec) for part in release.parts]
-        names = [name for name in tables[0].schema.names if with_vectors or name != "vector"]
-        rows = [table.to_lance().to_table(columns=names) for table in tables]
-        if len({table.schema for table in rows}) > 1:  # models differ in width: a list of any length, then
-            place = names.index("vector")
-            lists = pa.list_(pa.float32())
-            rows = [table.set_column(place, "vector", table["vector"].cast(lists)) for table in rows]
-        return pa.concat_tables(rows)
+        schema = _vector_schema(spec)(root, reading)
+        # Without any column a count alone is wanted: the cheapest one to read tells it.
+        wanted = frozenset({spec.epoch}) if reading.columns == frozenset() else reading.columns
+        names = [name for name in schema.names if wanted is None or name in wanted]
+        schema = pa.schema([schema.field(name) for name in names])
+        tables = [part.open(root, spec).to_lance() for part in _release(spec, reading).parts]
+        batches = (
+            batch if batch.schema.equals(schema) else pa.Table.from_batches([batch]).cast(schema).to_batches()[0]
+            for table in tables
+            for batch in table.scanner(columns=names).to_batches()
+            if len(batch)
+        )
+        return pa.RecordBatchReader.from_batches(schema, batches)
 
     return load
 
 
-def _ledger(root: Root, _: bool) -> Any:
+def _vector_schema(spec: TableSpec) -> Callable[[Root, Reading], Any]:
+    def schema(root: Root, reading: Reading) -> Any:
+        import pyarrow as pa
+
+        schemas = [part.open(root, spec).schema for part in _release(spec, reading).parts]
+        first = schemas[0].remove_metadata()
+        if any(not other.equals(schemas[0]) for other in schemas):  # models differ in width: a list of any length
+            first = first.set(first.get_field_index("vector"), pa.field("vector", pa.list_(pa.float32())))
+        return first
+
+    return schema
+
+
+def _release(spec: TableSpec, reading: Reading) -> ReleaseRecord:
+    assert reading.release is not None, f"view {spec.name} is of a release"
+    return reading.release
+
+
+def _ledger(root: Root, _: Reading) -> Any:
     import pyarrow as pa
 
     texts = ("stage", "partition", "source", "day", "state", "fingerprint", "output", "counts", "error", "finished")
@@ -71,7 +107,7 @@ def _ledger(root: Root, _: bool) -> Any:
     return table.set_column(schema.names.index("day"), "day", table["day"].cast(pa.date32()))
 
 
-def _quarantine(root: Root, _: bool) -> Any:
+def _quarantine(root: Root, _: Reading) -> Any:
     """Every record of what was put aside or doubted, with the nominal time of its slot."""
     import pyarrow as pa
 
@@ -104,19 +140,19 @@ def _refused_events(root: Root, schema: Any) -> Any:
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
-def _events(root: Root, _: bool) -> Any:
+def _events(root: Root, _: Reading) -> Any:
     return read_events(root)
 
 
-def _cases(root: Root, _: bool) -> Any:
+def _cases(root: Root, _: Reading) -> Any:
     return cases_table(root)
 
 
-def _verdicts(root: Root, _: bool) -> Any:
+def _verdicts(root: Root, _: Reading) -> Any:
     return verdicts_table(root)
 
 
-def _inventory(root: Root, _: bool) -> Any:
+def _inventory(root: Root, _: Reading) -> Any:
     import pyarrow as pa
 
     schema = pa.schema(
@@ -132,7 +168,7 @@ def _inventory(root: Root, _: bool) -> Any:
     return pa.concat_tables(parts)
 
 
-def _pictures(root: Root, _: bool) -> Any:
+def _pictures(root: Root, _: Reading) -> Any:
     """What became of every picture of the days that were ingested; ``absent`` ones are not listed."""
     import pyarrow as pa
 
@@ -170,7 +206,7 @@ def _ingested(root: Root) -> Iterable[tuple[str, int, int]]:
         yield source, axis.day_start(date.fromisoformat(first)), axis.day_slots(date.fromisoformat(last)).stop
 
 
-def _pairs(root: Root, _: bool) -> Any:
+def _pairs(root: Root, _: Reading) -> Any:
     import pyarrow as pa
 
     texts, numbers = ("name", "x", "y", "z"), ("sim_xy", "sim_xz")
@@ -187,7 +223,7 @@ def _pairs(root: Root, _: bool) -> Any:
     return pa.concat_tables(parts)
 
 
-def _releases(root: Root, _: bool) -> Any:
+def _releases(root: Root, _: Reading) -> Any:
     import pyarrow as pa
 
     schema = pa.schema(
@@ -226,6 +262,12 @@ LOADERS: dict[str, Loader] = {
     "verdicts": _verdicts,
 }
 """The views by name."""
+
+SCHEMAS: dict[str, Callable[[Root, Reading], Any]] = {spec.name: _vector_schema(spec) for spec in SPECS.values()}
+"""Views whose loaders read the columns that are asked for and no others: their Arrow schema, without any rows."""
+
+OF_RELEASE = frozenset(SCHEMAS)
+"""Views of the current release: one query reads them from one release, whatever is promoted meanwhile."""
 
 NEEDS: dict[str, tuple[str, ...]] = {"pictures": ("quarantine", "inventory")}
 """Views that another is put together from."""
