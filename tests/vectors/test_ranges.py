@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wxpipe.vectors.ranges import Ranges
@@ -11,6 +11,7 @@ from wxpipe.vectors.ranges import Ranges
 masks = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60)
 
 
+@settings(deadline=None)  # the first example compiles
 @given(masks)
 def test_set_operations_are_those_of_masks(pairs: list[tuple[bool, bool]]) -> None:
     a, b = (np.array([pair[n] for pair in pairs], np.bool_) for n in (0, 1))
@@ -23,6 +24,7 @@ def test_set_operations_are_those_of_masks(pairs: list[tuple[bool, bool]]) -> No
         assert found.bitmap(len(a)).tolist() == np.packbits(expected, bitorder="little").tolist()
 
 
+@settings(deadline=None)  # the first example compiles
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=12))
 def test_ranges_in_any_order_become_their_union(pairs: list[tuple[int, int]]) -> None:
     mask = np.zeros(40, np.bool_)

@@ -96,7 +96,8 @@ class Ranges:
         """Every row, in order."""
         lengths = self.stops - self.starts
         before = np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return np.repeat(self.starts, lengths) + np.arange(self.count) - before
+        found: Rows = np.repeat(self.starts, lengths) + np.arange(self.count) - before
+        return found
 
     def mask(self, size: int) -> npt.NDArray[np.bool_]:
         """(size,), true at the rows; none of them may lie at or beyond ``size``."""

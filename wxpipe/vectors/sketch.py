@@ -115,7 +115,7 @@ def make_sketch(vectors: Floats, head: int = LANE, block: int = 4) -> Sketch:
         _write_heads(turned, head, of_rows, first)
         edges = np.arange(0, len(turned), block)
         lengths = np.diff(np.r_[edges, len(turned)])
-        middles = np.add.reduceat(turned, edges) / lengths[:, np.newaxis].astype(np.float32)
+        middles: Floats = np.add.reduceat(turned, edges) / lengths[:, np.newaxis].astype(np.float32)
         _write_heads(middles, head, of_blocks, first // block)
         turned -= np.repeat(middles, lengths, axis=0)
         apart = np.sqrt(np.einsum("ij,ij->i", turned, turned))
@@ -169,13 +169,14 @@ def _least(
     total = np.int32(0)
     for piece in range(pieces):
         total = np.int32(total + lane_product(codes, (row * pieces + piece) * LANE, query, piece * LANE))
-    most = (
+    most: np.float32 = (
         np.float32(total) * numbers[1] * bounds[row, 1]
         + numbers[3] * bounds[row, 2]
         + numbers[2]
         + numbers[4] * bounds[row, 3]
     )
-    return (bounds[row, 0] + numbers[0]) * np.float32(1 - SLACK) - np.float32(2) * most
+    least: np.float32 = (bounds[row, 0] + numbers[0]) * np.float32(1 - SLACK) - np.float32(2) * most
+    return least
 
 
 @fast_kernel
