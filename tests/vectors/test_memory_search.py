@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 
+import lancedb
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -108,7 +111,9 @@ def test_a_new_release_is_loaded_and_the_old_one_can_be_asked(tiny: TinyRoot, at
 
 def test_threads_ask_one_searcher(served: TinyRoot, at: At) -> None:
     searchers = MemorySearchers()
-    request = [SearchRequest(SOURCE, at(3, 8, 15 * n), k=3, where=f"hour > {n % 5}") for n in range(12)]
+    request = [
+        SearchRequest(SOURCE, at(3, 8) + timedelta(minutes=15 * n), k=3, where=f"hour > {n % 5}") for n in range(12)
+    ]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda r: search(served.root, r, searchers), request))
     assert found == [search(served.root, r, searchers) for r in request]
@@ -125,13 +130,14 @@ def test_rows_that_are_not_what_the_release_says_are_refused(served: TinyRoot) -
         load_vectors(table, spec, SOURCE, rows + 1)
 
 
-def test_a_vector_that_is_not_finite_is_refused(tiny: TinyRoot) -> None:
-    build(tiny.root)
-    promote(tiny.root)
-    part = require_current(tiny.root).part(SOURCE)
-    from wxpipe.vectors.tables import open_table
-
-    table = open_table(tiny.root, part.tables["clips"].table)
-    table.update(where="hour = 8", values={"vector": [float("nan")] * 8})
-    with pytest.raises(DamagedError, match="not finite"):
-        load_vectors(table, SPECS["clip"], SOURCE)
+def test_a_vector_that_is_not_finite_is_refused(served: TinyRoot, tmp_path: Path) -> None:
+    spec = SPECS["clip"]
+    rows = require_current(served.root).part(SOURCE).open(served.root, spec).to_arrow()
+    vectors = np.array(rows["vector"].to_pylist(), np.float32)
+    vectors[3, 2] = np.nan
+    place = rows.schema.get_field_index("vector")
+    field = rows.schema.field("vector")
+    broken = rows.set_column(place, field, pa.array(list(vectors), field.type))
+    table = lancedb.connect(str(tmp_path)).create_table("broken", broken, on_bad_vectors="null")
+    with pytest.raises(DamagedError, match="broken"):
+        load_vectors(table, spec, SOURCE)

@@ -142,7 +142,7 @@ def _directions(vectors: Floats) -> tuple[Floats, Floats]:
 
 def _write_heads(turned: Floats, head: int, into: Heads, first: int) -> None:
     width = into.pieces * LANE
-    start = np.ascontiguousarray(turned[:, :head])
+    start = turned[:, :head].copy()  # changed below, and where a head is all of a vector a slice would be `turned`
     scales = np.abs(start).max(axis=1, keepdims=True) / np.float32(127)
     scales[scales == 0] = 1
     codes = np.rint(start / scales)
