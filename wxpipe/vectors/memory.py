@@ -83,6 +83,8 @@ def load_vectors(table: Any, spec: TableSpec, source: str, expected: int | None 
     columns = [spec.key, spec.epoch, "vector", *(["end", "coverage"] if clips else [])]
     with telling_damage(f"table {table.name}"):
         rows = table.to_lance().to_table(columns=columns, filter=f"source = '{source}'").combine_chunks()
+    if rows["vector"].null_count:
+        raise DamagedError(f"table {table.name}, {source}: a row without a vector; `wxpipe validate` tells what to do")
     starts = rows[spec.epoch].to_numpy().astype(np.int64)
     order = np.argsort(starts, kind="stable")
     starts = starts[order]

@@ -111,11 +111,11 @@ def make_sketch(vectors: Floats, head: int = LANE, block: int = 4) -> Sketch:
     of_rows, of_blocks = Heads.empty(count, head), Heads.empty(-(-count // block), head)
     step = ROWS_AT_ONCE // block * block
     for first in range(0, count, step):
-        turned = (vectors[first : first + step] - middle) @ turn.T
+        turned: Floats = (vectors[first : first + step] - middle) @ turn.T
         _write_heads(turned, head, of_rows, first)
         edges = np.arange(0, len(turned), block)
         lengths = np.diff(np.r_[edges, len(turned)])
-        middles: Floats = np.add.reduceat(turned, edges) / lengths[:, np.newaxis].astype(np.float32)
+        middles = (np.add.reduceat(turned, edges) / lengths[:, np.newaxis]).astype(np.float32)
         _write_heads(middles, head, of_blocks, first // block)
         turned -= np.repeat(middles, lengths, axis=0)
         apart = np.sqrt(np.einsum("ij,ij->i", turned, turned))
