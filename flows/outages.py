@@ -26,18 +26,26 @@ def patiently(call: Callable[[], T]) -> T:
     could not be given back ends a flow run whose work is done. What is called must bear to be called again.
 
     Raises:
-        httpx.TransportError: the server was away for longer than `PATIENCE`.
+        Exception: what the call raises; httpx.TransportError, or one that it caused, where the server was away for
+            longer than `PATIENCE`.
     """
     until, pauses = time.monotonic() + PATIENCE, _pauses()
     while True:
         try:
             return call()
-        except httpx.TransportError as error:
-            if time.monotonic() > until:
+        except Exception as error:
+            if not _is_away(error) or time.monotonic() > until:
                 raise
             pause = next(pauses)
             get_run_logger().warning("Prefect's server cannot be reached (%s): again in %.0f s", error, pause)
             time.sleep(pause)
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Whether a request that did not get through is behind an error: Prefect wraps some."""
+    while error is not None and not isinstance(error, httpx.TransportError):
+        error = error.__cause__
+    return error is not None
 
 
 def _pauses() -> Iterator[float]:

@@ -233,8 +233,14 @@ def test_after_a_bug_no_further_stage_begins(monkeypatch: pytest.MonkeyPatch, tm
     assert {result.stage for result in results} == {"ingest"}
 
 
+NO_ANSWER = httpx.ConnectError("All connection attempts failed")
+NO_SLOT = RuntimeError("Unable to acquire concurrency slots")
+NO_SLOT.__cause__ = NO_ANSWER
+
+
+@pytest.mark.parametrize("refused", [NO_ANSWER, NO_SLOT], ids=["as it is", "in an error of Prefect's"])
 def test_what_a_parcel_came_to_is_kept_where_the_server_is_away_at_its_end(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    refused: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Run again it finds nothing due: what it did is known from the first time."""
     monkeypatch.setattr("flows.outages.PAUSES", (0.0,))
@@ -246,7 +252,7 @@ def test_what_a_parcel_came_to_is_kept_where_the_server_is_away_at_its_end(
             if next(away, False):
                 for result in results:
                     tell(result)
-                raise httpx.ConnectError("All connection attempts failed")
+                raise refused
             return []
         return results
 

@@ -19,7 +19,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,9 @@ from tests.pipeline.crash.player import Recorder
 VICTIMS = ("process", "process", "host", "worker", "runner", "everyone")
 """Who dies, in turn; the run in its own process twice, since it passes most write points in a known order."""
 QUICK = ("--epochs", "2")
+UNSYNCED = (("after rename ",), ("after create ", "after add ", "before tag ", "after tag "))
+"""Write points at which a host's crash loses most: a name before its folder is synced, tables before they are settled.
+"""
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,13 @@ class Trial:
     later: float
 
     @classmethod
-    def drawn(cls, number: int, seed: int, points: int) -> Trial:
+    def drawn(cls, number: int, seed: int, points: Sequence[str]) -> Trial:
         draw = random.Random(f"{seed} {number}")
         victim = VICTIMS[number % len(VICTIMS)]
-        by_point = victim in ("process", "host") and draw.random() < 0.6
-        return cls(number, seed, victim, draw.randint(1, points) if by_point else 0, draw.random(), draw.random())
+        by_point = victim == "host" or (victim == "process" and draw.random() < 0.6)
+        kind = draw.choice(UNSYNCED) if victim == "host" else ()
+        there = [n for n, name in enumerate(points, 1) if not kind or name.startswith(kind)]
+        return cls(number, seed, victim, draw.choice(there) if by_point else 0, draw.random(), draw.random())
 
     def __str__(self) -> str:
         where = f"write point {self.point}" if self.point else f"{self.moment:.0%} of the partitions"
@@ -199,7 +204,7 @@ def main() -> None:
         print(f"in peace: {json.dumps(said)}", flush=True)
         numbers = options.only or range(options.runs)
         for number in numbers:
-            trial = Trial.drawn(number, options.seed, len(peace.whole.points))
+            trial = Trial.drawn(number, options.seed, peace.whole.points)
             print(run_trial(trial, peace, folder / f"run{number}"), flush=True)
             shutil.rmtree(folder / f"run{number}")
     print(f"{len(numbers)} runs killed, each came to the content of the one in peace")

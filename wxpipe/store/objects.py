@@ -235,6 +235,7 @@ class LocalObjects(Objects):
         except OSError:
             partial.unlink(missing_ok=True)
             raise
+        write_point(f"after rename {key}")  # its name is not synced yet
         _sync(partial.parent)
 
     def _put_if_absent(self, key: str, data: bytes) -> bool:
