@@ -111,7 +111,7 @@ def make_sketch(vectors: Floats, head: int = LANE, block: int = 4) -> Sketch:
     of_rows, of_blocks = Heads.empty(count, head), Heads.empty(-(-count // block), head)
     step = ROWS_AT_ONCE // block * block
     for first in range(0, count, step):
-        turned: Floats = (vectors[first : first + step] - middle) @ turn.T
+        turned = ((vectors[first : first + step] - middle) @ turn.T).astype(np.float32, copy=False)
         _write_heads(turned, head, of_rows, first)
         edges = np.arange(0, len(turned), block)
         lengths = np.diff(np.r_[edges, len(turned)])
