@@ -13,6 +13,7 @@ from tests.benchmarks import (
     all_pairs,
     clip_pair,
     encoder,
+    event_odds,
     growing_day,
     loader,
     orchestration,
@@ -65,6 +66,10 @@ def test_a_day_that_grows_is_measured_against_one_that_is_made_again(tmp_path: P
     rows = growing_day.compare(pictures, tmp_path / "archive", tmp_path, 1)
     assert [row.goal for row in rows] == ["10", "10"]
     assert "4 files more" in rows[0].what
+
+
+def test_event_odds_are_counted_alike_by_both_ways() -> None:
+    assert len(event_odds.measure(2_000, 60, 3, 1)) == 2
 
 
 def test_a_row_without_its_peer_is_skipped_and_no_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ VERBS = (
     ("backfill",), ("scan",), ("plan",), ("status",), ("validate",), ("digest",), ("search",), ("similarity",),
     ("sql",), ("train",), ("embed",), ("evaluate",), ("synth",), ("pairs",), ("pairs", "build"),
     ("pairs", "export"), ("release",), ("release", "build"), ("release", "promote"), ("release", "rollback"),
-    ("release", "list"), ("release", "maintain"),
+    ("release", "list"), ("release", "maintain"), ("events",), ("events", "import"), ("events", "list"),
+    ("events", "remove"), ("cases",), ("cases", "add"), ("cases", "list"), ("cases", "show"), ("cases", "verdict"),
+    ("cases", "remove"),
 )  # fmt: skip
 
 

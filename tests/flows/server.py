@@ -29,6 +29,12 @@ QUIET = {
     "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
     "PREFECT_CLI_COLORS": "false",
 }
+AS_DEPLOYED = {
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "PREFECT_CLIENT_MAX_RETRIES": "8",
+}
+"""What deploy/ sets: a server that dies forgets no slot, and its clients have patience."""
+
 QUICK = {
     "PREFECT_WORKER_QUERY_SECONDS": "0.5",
     "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
@@ -73,7 +79,7 @@ class Prefect:
     @property
     def environment(self) -> dict[str, str]:
         return environment(
-            **QUIET, **QUICK,
+            **QUIET, **QUICK, **AS_DEPLOYED,
             PREFECT_HOME=str(self.folder / "prefect"), PREFECT_API_URL=self.url, PYTHONPATH=str(CHECKOUT),
             PREFECT_SERVER_DATABASE_CONNECTION_URL=self.database,
             WXPIPE_ARCHIVE=str(self.archive), WXPIPE_ROOT=str(self.root), WXPIPE_SATELLITES=str(self.site),

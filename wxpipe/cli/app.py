@@ -10,9 +10,11 @@ import typer
 from wxpipe.cli import (
     backfill,
     cancel,
+    cases,
     digest,
     embed,
     evaluate,
+    events,
     extend,
     gc,
     metrics,
@@ -51,6 +53,8 @@ for verb in VERBS:
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
 app.add_typer(pairs.app, name="pairs")
 app.add_typer(release.app, name="release")
+app.add_typer(events.app, name="events")
+app.add_typer(cases.app, name="cases")
 
 
 def main() -> None:

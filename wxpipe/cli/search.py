@@ -36,6 +36,12 @@ def command(
         str, typer.Option(metavar="MEASURE", help="Order the candidates by a measure: ground-truth.")
     ] = "",
     picture: Annotated[Path | None, typer.Option(help="Write the query above its analogs as a PNG.")] = None,
+    events_within: Annotated[
+        float, typer.Option(metavar="HOURS", min=0, help="Also: what happened within so many hours after the analogs.")
+    ] = 0.0,
+    events_where: Annotated[
+        str, typer.Option(metavar="SQL", help="What counts as an event, e.g. \"type = 'rain' and value >= 30\".")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Find the past weather that looked like a time in the archive."""
@@ -59,6 +65,12 @@ def command(
         coverage=coverage,
     )
     answer = search(opened, request)
+    if events_within:
+        from dataclasses import replace
+
+        from wxpipe.vectors.happened import what_happened
+
+        answer = replace(answer, happened=what_happened(opened, answer, events_within, events_where))
     if picture is not None:
         from wxpipe.vectors.answer_picture import draw_answer
 
@@ -84,5 +96,9 @@ def _show(answer: Answer, picture: Path | None) -> None:
     console.print(f"release {answer.release} · model {answer.model} · index {answer.index}", highlight=False)
     if answer.warning:
         console.print(f"[yellow]note[/] {answer.warning}")
+    if answer.happened is not None:
+        from wxpipe.cli.show_events import show_happened
+
+        show_happened(console, answer.happened)
     if picture is not None:
         console.print(f"picture: {picture}", highlight=False)

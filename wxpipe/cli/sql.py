@@ -17,7 +17,7 @@ def command(
         Literal["table", "csv", "json"], typer.Option("--format", help="How rows are printed.")
     ] = "table",
 ) -> None:
-    """Run one SELECT over clips, frames, pictures, ledger, quarantine, inventory, pairs, releases. Read only."""
+    """Run one SELECT over clips, frames, pictures, ledger, quarantine, inventory, events, cases, ... Read only."""
     from wxpipe.store.root import require_root
     from wxpipe.vectors.sql import format_rows, run_sql
 

@@ -20,7 +20,7 @@ from wxpipe.satellites.catalog import Source
 from wxpipe.store.frames import READ_AHEAD, FrameStore, Mask, Status, UInt8, content_digest, frame_store
 from wxpipe.store.root import Root
 from wxpipe.store.stage import fingerprint_of
-from wxpipe.store.tables import get_table
+from wxpipe.store.tables import get_table, table_digest
 
 SMALL = ("status", "rows", "time_observed")
 
@@ -56,6 +56,7 @@ def _parts(root: Root) -> Iterator[tuple[str, str]]:
     yield "vectors", _vectors(root)
     yield from _release(root)
     yield "ledger", _ledger(root)
+    yield from _events(root)
     yield "quarantine", fingerprint_of(records=[(s, n, str(d), asdict(r)) for s, n, d, r in root.quarantine.all()])
 
 
@@ -148,6 +149,15 @@ def _release(root: Root) -> Iterator[tuple[str, str]]:
         return
     for name, digest in release_digests(root, release).items():
         yield f"lance/{name}", digest
+
+
+def _events(root: Root) -> Iterator[tuple[str, str]]:
+    """The events in effect, whichever files brought them; the case book is people's, and no content."""
+    from wxpipe.vectors.events import SCHEMA, read_events
+
+    events = read_events(root)
+    if len(events):
+        yield "events", table_digest(events, SCHEMA.names)
 
 
 def _ledger(root: Root) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
@@ -267,6 +267,22 @@ def look_at_models(root: Root, _: Range) -> Iterator[Finding]:
                 yield Finding("models", f"models/{name}/{fingerprint}", model, told, remedy)
 
 
+def look_at_what_people_added(root: Root, _: Range) -> Iterator[Finding]:
+    """Events, their lines in quarantine, cases and verdicts; only who brought them can bring them again."""
+    from wxpipe.vectors import cases, events
+
+    readers: dict[str, tuple[Callable[[Root], object], str]] = {
+        events.FOLDER: (events.read_events, "`wxpipe events import` the file again"),
+        events.REFUSED: (events.read_refused, "`wxpipe events import` the file again"),
+        cases.FOLDER: (cases.list_verdicts, "put it back from a backup, or delete it"),
+    }
+    for where, (read, remedy) in readers.items():
+        try:
+            read(root)
+        except DamagedError as error:
+            yield Finding("added", where, "what people added", str(error), remedy)
+
+
 def _sources(root: Root, wanted: Range) -> list[Source]:
     return [source for source in root.sources if not wanted.sources or source.id in wanted.sources]
 
@@ -280,6 +296,7 @@ CHECKS: tuple[RootCheck, ...] = (
     RootCheck("requests", "requests of people", "read", NAMES, look_at_requests),
     RootCheck("counts", "counts of every stage", "against those of the next", NAMES, look_at_counts),
     RootCheck("releases", "releases and promotions", "read; rows of the current one", ("release",), look_at_releases),
+    RootCheck("added", "events, cases, verdicts", "read, checksums", NAMES, look_at_what_people_added),
     RootCheck("models", "models of before", "weights against card against name", ("train",), look_at_models),
     RootCheck(
         "unexplained", "results", "against the ledger: is there an entry of each?", NAMES,

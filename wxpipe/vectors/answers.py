@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from wxpipe.errors import UsageError
+from wxpipe.vectors.event_odds import EventOdds
 from wxpipe.vectors.tables import SPECS, Unit
 from wxpipe.vectors.times import TimeFilter
 
@@ -132,6 +133,7 @@ class Answer:
         index: ``exact`` where all rows that the filter left were read, else the kind of index.
         candidates: how many of the ``matching`` rows were looked at, nearest first.
         warning: for a person; empty where there is none.
+        happened: odds of what followed the analogs, where they were asked for.
     """
 
     source: str
@@ -150,6 +152,7 @@ class Answer:
     matching: int = 0
     warning: str = ""
     filters: dict[str, Any] = field(default_factory=dict)
+    happened: tuple[EventOdds, ...] | None = None
 
     def document(self) -> dict[str, Any]:
         """The answer as JSON values; times are UTC, ISO 8601."""
@@ -174,6 +177,7 @@ class Answer:
             "candidates": self.candidates,
             "matching": self.matching,
             "warning": self.warning,
+            **({} if self.happened is None else {"happened": [one.document() for one in self.happened]}),
         }
 
 

@@ -14,6 +14,8 @@ from wxpipe.store.frames import Status, frame_store
 from wxpipe.store.quarantine import Record
 from wxpipe.store.root import Root
 from wxpipe.store.tables import get_table
+from wxpipe.vectors.case_tables import cases_table, verdicts_table
+from wxpipe.vectors.events import read_events, read_refused
 from wxpipe.vectors.records import current_number, list_releases, require_current
 from wxpipe.vectors.tables import SPECS, TableSpec
 
@@ -80,7 +82,38 @@ def _quarantine(root: Root, _: bool) -> Any:
     for stage, source, day, record in root.quarantine.all():
         time = root.source(source).satellite.axis.time(record.slot) if record.slot >= 0 else None
         rows.append({"stage": stage, "source": source, "day": day, "time": time, **asdict(record)})
-    return pa.Table.from_pylist(rows, schema=schema)
+    return pa.concat_tables([pa.Table.from_pylist(rows, schema=schema), _refused_events(root, schema)])
+
+
+def _refused_events(root: Root, schema: Any) -> Any:
+    """Lines of files of events that are none: the stage is ``events``, the source the name that they came under."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    lines = read_refused(root)
+    columns = {
+        "source": lines["imported_from"],
+        "path": pc.binary_join_element_wise(lines["imported_from"], pc.cast(lines["line"], pa.string()), " line "),
+        **{name: lines[name] for name in ("reason", "expected")},
+        "found": lines["text"],
+    }
+    constants = {"stage": "events", "kind": "quarantined", "channel": "", "digest": "", "slot": -1}
+    for field in (field for field in schema if field.name not in columns):
+        value = pa.scalar(constants.get(field.name), field.type)
+        columns[field.name] = pa.array([value.as_py()], field.type).take(pa.array(np.zeros(len(lines), np.int64)))
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def _events(root: Root, _: bool) -> Any:
+    return read_events(root)
+
+
+def _cases(root: Root, _: bool) -> Any:
+    return cases_table(root)
+
+
+def _verdicts(root: Root, _: bool) -> Any:
+    return verdicts_table(root)
 
 
 def _inventory(root: Root, _: bool) -> Any:
@@ -188,6 +221,9 @@ LOADERS: dict[str, Loader] = {
     "inventory": _inventory,
     "pairs": _pairs,
     "releases": _releases,
+    "events": _events,
+    "cases": _cases,
+    "verdicts": _verdicts,
 }
 """The views by name."""
 
