@@ -21,6 +21,8 @@ from tests.benchmarks import (
     prediction,
     scale,
     scaling,
+    search_speed,
+    weather_series,
 )
 from tests.benchmarks.report import Row, Seconds, Skipped, machine, table
 from wxpipe.archive.synthetic.source import scaled, site_satellites
@@ -144,3 +146,21 @@ def test_growth_is_told_by_a_line() -> None:
     a, b, off = scaling.residuals({1: 3.0, 2: 5.0, 4: 9.0, 8: 17.0})
     assert (a, b) == (pytest.approx(1), pytest.approx(2))
     assert all(abs(share) < 1e-6 for share in off.values())
+
+
+def test_weather_series_are_as_alike_as_they_say() -> None:
+    vectors = weather_series.series(20_000).astype(float)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    for steps, expected in ((1, 0.95), (4, 0.84), (9, 0.70), (1_000, 0.35)):
+        alike = np.einsum("ij,ij->i", vectors[steps:], vectors[:-steps]).mean()
+        assert alike == pytest.approx(expected, abs=0.06), steps
+
+
+def test_methods_of_search_are_compared_at_equal_recall(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("faiss")
+    archive = search_speed.Archive.make(12_000, 6)
+    found = search_speed.ways(archive, "faiss IVF")
+    search_speed.compare(archive, found, 5)
+    told = [line for line in capsys.readouterr().out.splitlines() if "| planner |" in line]
+    assert len(told) == 7  # so short a series ends before the season
+    assert all("| 1.000 |" in line for line in told)

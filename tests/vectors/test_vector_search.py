@@ -16,8 +16,9 @@ from wxpipe.similarity.clip_ks import clip_similarities
 from wxpipe.similarity.clip_stage import find_clip
 from wxpipe.similarity.histograms import histogram_store
 from wxpipe.vectors.answers import SearchRequest
+from wxpipe.vectors.candidates import Candidates
 from wxpipe.vectors.release import build, promote
-from wxpipe.vectors.search import Candidates, _grow, group, search
+from wxpipe.vectors.search import _grow, group, search
 from wxpipe.vectors.tables import SPECS, Unit
 from wxpipe.vectors.where import checked_where
 

@@ -21,6 +21,16 @@ def command(
     k: Annotated[int, typer.Option("--k", min=1, help="How many analogs.")] = 10,
     where: Annotated[str, typer.Option(metavar="SQL", help="What analogs must satisfy, e.g. 'month in (6, 7)'.")] = "",
     exclude_hours: Annotated[float, typer.Option(min=0, help="Leave out the query's own time, so far around.")] = 24.0,
+    season: Annotated[
+        str, typer.Option(metavar="MM-DD", help="Analogs within 45 days of this day of any year; own: the query's day.")
+    ] = "",
+    years: Annotated[str, typer.Option(metavar="FROM-TO", help="Analogs of these years, e.g. 2011-2014.")] = "",
+    hours: Annotated[
+        str, typer.Option(metavar="FROM-TO", help="Analogs that begin in these hours, UTC; 21-3 runs over midnight.")
+    ] = "",
+    coverage: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least share of a clip's slots that were good.")
+    ] = None,
     episodes: Annotated[Literal["on", "off"], typer.Option(help="on: overlapping clips are one answer.")] = "on",
     rerank: Annotated[
         str, typer.Option(metavar="MEASURE", help="Order the candidates by a measure: ground-truth.")
@@ -38,17 +48,21 @@ def command(
     from wxpipe.store.root import require_root
     from wxpipe.vectors.answers import SearchRequest
     from wxpipe.vectors.search import latest, search
+    from wxpipe.vectors.times import parse_times
 
     opened = require_root(root)
+    moment = latest(opened, satellite, unit) if at == "latest" else parse_time(at)
     request = SearchRequest(
         satellite,
-        latest(opened, satellite, unit) if at == "latest" else parse_time(at),
+        moment,
         unit=unit,
         k=k,
         where=where,
         exclude_hours=exclude_hours,
         episodes=episodes == "on",
         rerank=rerank or None,
+        times=parse_times(f"{moment:%m-%d}" if season == "own" else season, years, hours),
+        coverage=coverage,
     )
     answer = search(opened, request)
     if events_within:

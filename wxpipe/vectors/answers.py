@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from wxpipe.errors import UsageError
 from wxpipe.vectors.event_odds import EventOdds
 from wxpipe.vectors.tables import SPECS, Unit
+from wxpipe.vectors.times import TimeFilter
 
 MOST = 10_000
 UNTRAINED = (
@@ -31,6 +32,8 @@ class SearchRequest:
         episodes: analogs that overlap are one answer, represented by the best of them.
         rerank: a measure that orders the candidates anew.
         release: a release by number; None: the current one.
+        times: season, years and hours in which analogs begin.
+        coverage: the least share of a clip's slots that were good, 0 to 1; None: any.
 
     Raises:
         UsageError: a value is outside its limits.
@@ -46,6 +49,8 @@ class SearchRequest:
     episodes: bool = True
     rerank: str | None = None
     release: int | None = None
+    times: TimeFilter = field(default_factory=TimeFilter)
+    coverage: float | None = None
 
     def __post_init__(self) -> None:
         if (self.at is None) == (self.vector is None):
@@ -58,6 +63,24 @@ class SearchRequest:
             raise UsageError(f"k is {self.k}; choose 1 to {MOST:,}")
         if not self.exclude_hours >= 0:
             raise UsageError(f"exclude_hours is {self.exclude_hours}; choose 0 or more")
+        if self.coverage is not None and not 0 <= self.coverage <= 1:
+            raise UsageError(f"coverage is {self.coverage}; choose 0 to 1")
+        if self.coverage is not None and self.unit != "clip":
+            raise UsageError("frames have no coverage; ask for clips, or filter by channels_good")
+
+    def filters(self) -> dict[str, Any]:
+        """The filters beside ``where`` that ask something, as JSON values."""
+        times = self.times
+        found: dict[str, Any] = {}
+        if times.season is not None:
+            found |= {"season": f"{times.season[0]:02}-{times.season[1]:02}", "season_days": times.season_days}
+        if times.years is not None:
+            found["years"] = list(times.years)
+        if times.hours is not None:
+            found["hours"] = list(times.hours)
+        if self.coverage is not None:
+            found["coverage"] = self.coverage
+        return found
 
 
 @dataclass(frozen=True)
@@ -128,6 +151,7 @@ class Answer:
     candidates: int = 0
     matching: int = 0
     warning: str = ""
+    filters: dict[str, Any] = field(default_factory=dict)
     happened: tuple[EventOdds, ...] | None = None
 
     def document(self) -> dict[str, Any]:
@@ -147,6 +171,7 @@ class Answer:
             "source": self.source,
             "unit": self.unit,
             "where": self.where,
+            "filters": self.filters,
             "episodes": self.episodes,
             "rerank": self.rerank,
             "candidates": self.candidates,

@@ -1,27 +1,25 @@
 """Search in a release: the nearest past clips or frames, one an episode, each with its ground-truth similarity.
 
-LanceDB filters first and then looks for the nearest; candidates grow until there are enough episodes among them.
+A searcher (LanceDB, or memory) filters first and then looks for the nearest; candidates grow until there are enough
+episodes among them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.satellites.catalog import Source
 from wxpipe.store.root import Root
 from wxpipe.vectors import ground_truth
-from wxpipe.vectors.answers import UNTRAINED, Analog, Answer, Query, SearchRequest, iso
-from wxpipe.vectors.index import bypasses, describe, nearest
+from wxpipe.vectors.answers import UNTRAINED, Analog, Answer, Query, SearchRequest
+from wxpipe.vectors.candidates import Candidates, Opener
+from wxpipe.vectors.lance_searcher import open_lance
 from wxpipe.vectors.records import Part, get_release, require_current
 from wxpipe.vectors.tables import DAY_SECONDS, SPECS, TableSpec, Unit, utc
-from wxpipe.vectors.where import checked_where, lance_message
 
 GROWTH = 4
 LEAST_CANDIDATES, RERANK_CANDIDATES = 64, 200
@@ -31,29 +29,16 @@ FRAME_EPISODE_HOURS = 6
 Scores = Mapping[str, float | None]
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """Rows near the query, best first: ids, epoch seconds of beginning and end, distances."""
-
-    ids: list[str]
-    starts: npt.NDArray[np.int64]
-    ends: npt.NDArray[np.int64]
-    distances: npt.NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def take(self, order: Sequence[int]) -> Candidates:
-        places = np.asarray(order, np.int64)
-        ids = [self.ids[n] for n in order]
-        return Candidates(ids, self.starts[places], self.ends[places], self.distances[places])
-
-
 Measure = Callable[[Root, Source, SearchRequest, Query, Candidates], Scores]
 
 
-def search(root: Root, request: SearchRequest) -> Answer:
+def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> Answer:
     """Finds analogs.
+
+    Args:
+        root: where the release is.
+        request: the question.
+        opener: what finds the nearest; a `MemorySearchers` that is kept from one search to the next is faster.
 
     Raises:
         UsageError: the filter or the measure cannot be understood.
@@ -63,15 +48,13 @@ def search(root: Root, request: SearchRequest) -> Answer:
     source = root.source(request.source)
     release = require_current(root) if request.release is None else get_release(root, request.release)
     spec, part = SPECS[request.unit], release.part(source.id)
-    table, there = part.open(root, spec), part.tables[spec.name]
-    query, vector = _query(table, spec, source, request)
-    where = _filter(table, spec, source, request, query)
-    matching = table.count_rows(where)
-    kind = describe(there.index)
-    exact = bypasses(kind, there.rows, matching)
+    searcher = opener(root, part, source, spec)
+    query, vector = searcher.query(request)
+    left = searcher.left(request, query)
+    matching = left.matching
 
     def look(limit: int) -> Candidates:
-        return _candidates(nearest(table, vector, limit, where, exact=exact, columns=_columns(spec)), spec)
+        return left.nearest(vector, limit)
 
     window = _window_seconds(source, spec)
     found, groups = _grow(look, request, matching, window)
@@ -89,11 +72,12 @@ def search(root: Root, request: SearchRequest) -> Answer:
         release=release.number,
         model=part.model,
         trained=part.trained,
-        index="exact" if exact else kind,
+        index=left.index(),
         excluded_hours=request.exclude_hours,
         analogs=analogs,
         unit=request.unit,
         where=request.where,
+        filters=request.filters(),
         episodes=request.episodes,
         rerank=request.rerank,
         candidates=len(found),
@@ -154,79 +138,6 @@ def _grow(
         if len(groups) >= request.k or limit >= matching:
             return found, groups
         limit *= GROWTH
-
-
-def _query(
-    table: Any, spec: TableSpec, source: Source, request: SearchRequest
-) -> tuple[Query, npt.NDArray[np.float32]]:
-    if request.vector is not None:
-        vector = np.asarray(request.vector, np.float32)
-        width = table.schema.field("vector").type.list_size
-        if vector.shape != (width,) or not np.isfinite(vector).all():
-            raise UsageError(f"the query vector has shape {vector.shape}; expected {width} finite numbers")
-        return Query(spec.unit), vector
-    epoch = _slot_epoch(source, request)
-    columns = [*_columns(spec), "vector"]
-    rows = table.to_lance().to_table(columns=columns, filter=f"source = '{source.id}' AND {spec.epoch} = {epoch}")
-    if not len(rows):
-        raise NotFoundError(_nearest_existing(table, spec, source, epoch))
-    row = rows.slice(0, 1).to_pylist()[0]
-    end = row["end"] if spec.unit == "clip" else None
-    return Query(spec.unit, row[spec.key], row[spec.time], end), np.asarray(row["vector"], np.float32)
-
-
-def _slot_epoch(source: Source, request: SearchRequest) -> int:
-    axis = source.satellite.axis
-    assert request.at is not None
-    try:
-        return int(axis.time(axis.slot(request.at)).timestamp())
-    except ValueError as error:
-        raise UsageError(f"{source.id}: {error}") from error
-
-
-def _nearest_existing(table: Any, spec: TableSpec, source: Source, epoch: int) -> str:
-    rows = table.to_lance().to_table(columns=[spec.epoch], filter=f"source = '{source.id}'")
-    epochs = np.sort(rows[spec.epoch].to_numpy())
-    asked = iso(utc(epoch))
-    if not len(epochs):
-        only = "; its satellite is frames only" if spec.unit == "clip" and source.satellite.clip is None else ""
-        return f"the release has no {spec.name} of {source.id}{only}"
-    near = np.sort(epochs[np.argsort(np.abs(epochs - epoch), kind="stable")[:4]])
-    return (
-        f"no {spec.unit} of {source.id} begins at {asked}; the nearest begin at {', '.join(iso(utc(t)) for t in near)}"
-    )
-
-
-def _filter(table: Any, spec: TableSpec, source: Source, request: SearchRequest, query: Query) -> str:
-    parts = [f"source = '{source.id}'"]
-    if query.start is not None:
-        epoch, margin = int(query.start.timestamp()), round(request.exclude_hours * 3600)
-        parts.append(f"({spec.epoch} < {epoch - margin} OR {spec.epoch} > {epoch + margin})")
-    if request.where.strip():
-        where = checked_where(request.where)
-        try:
-            table.count_rows(f"({where})")
-        except (ValueError, RuntimeError, OSError) as error:
-            names = ", ".join(name for name in table.schema.names if name != "vector")
-            raise UsageError(f"--where {request.where!r}: {lance_message(error)}; columns: {names}") from error
-        parts.append(f"({where})")
-    return " AND ".join(parts)
-
-
-def _columns(spec: TableSpec) -> list[str]:
-    return [spec.key, spec.time, spec.epoch, *(["end"] if spec.unit == "clip" else [])]
-
-
-def _candidates(rows: Any, spec: TableSpec) -> Candidates:
-    ids = rows[spec.key].to_pylist()
-    starts = rows[spec.epoch].to_numpy().astype(np.int64)
-    ends = starts
-    if spec.unit == "clip":
-        ends = rows["end"].to_numpy().astype("datetime64[s]").astype(np.int64)
-    # Lance's l2 is squared; rounding may leave a tiny negative.
-    distances = np.sqrt(np.maximum(rows["_distance"].to_numpy().astype(np.float64), 0))
-    found = Candidates(ids, starts, ends, distances)
-    return found.take(sorted(range(len(ids)), key=lambda n: (distances[n], ids[n])))
 
 
 def _window_seconds(source: Source, spec: TableSpec) -> int:
