@@ -18,7 +18,7 @@ from wxpipe.store.frames import frame_store
 
 LATE = (SLOTS - 1, 0), (SLOTS - 1, 1)
 """The cells of the trial's last slot."""
-WRITE_POINTS = ("wxpipe.store.objects.write_point", "wxpipe.pipeline.run.write_point")
+WRITE_POINTS = ("wxpipe.store.objects.write_point", "wxpipe.pipeline.execute.write_point")
 
 
 @dataclass

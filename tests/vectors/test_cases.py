@@ -28,6 +28,7 @@ from wxpipe.vectors.cases import (
 from wxpipe.vectors.release import build, promote
 from wxpipe.vectors.search import search
 from wxpipe.vectors.sql import run_sql
+from wxpipe.vectors.times import TimeFilter
 
 At = Callable[..., datetime]
 
@@ -51,7 +52,7 @@ def test_a_case_asks_what_was_asked(serving: TinyRoot, at: At) -> None:
     asked = [
         SearchRequest("tiny", at(3, 8), k=3, where="hour < 12", exclude_hours=3),
         SearchRequest("tiny-ea", at(4, 9, 15), unit="frame", episodes=False, rerank="ground-truth", k=5),
-        SearchRequest("tiny", vector=[0.5] * 8, k=2),
+        SearchRequest("tiny", vector=[0.5] * 8, k=2, times=TimeFilter(season=(3, 4), years=(2010, 2012))),
     ]
     for number, request in enumerate(asked, 1):
         assert keep(serving, request).number == number

@@ -16,6 +16,7 @@ from wxpipe.errors import DamagedError, NotFoundError, UsageError
 from wxpipe.store.requests import now, whoami
 from wxpipe.store.root import Root
 from wxpipe.vectors.answers import Answer, SearchRequest, iso
+from wxpipe.vectors.times import TimeFilter
 
 FOLDER = "cases"
 LONGEST_NAME, LONGEST_NOTES = 200, 20_000
@@ -65,6 +66,11 @@ class Case:
             raise UsageError(f"case {self.number}: this version cannot ask for {', '.join(unknown)}; use a later one")
         if "at" in values:
             values["at"] = datetime.fromisoformat(values["at"])
+        if "times" in values:
+            times: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in values["times"].items()
+            }
+            values["times"] = TimeFilter(**times)
         return SearchRequest(**values)
 
 
@@ -194,8 +200,10 @@ def _asked(request: SearchRequest) -> dict[str, Any]:
     asked: dict[str, Any] = {"source": request.source}
     for field in fields(request):
         value = getattr(request, field.name)
-        if field.name not in ("source", "release") and value != field.default:
+        if field.name not in ("source", "release", "times") and value != field.default:
             asked[field.name] = value
+    if request.times.asks:
+        asked["times"] = asdict(request.times)
     if request.at is not None:
         asked["at"] = request.at.isoformat()
     if request.vector is not None:
