@@ -100,6 +100,14 @@ def test_nothing_secret_is_in_it_and_nothing_listens_to_the_world(compose: dict[
     assert ignored == 0, "git would take deploy/secrets.env"
 
 
+def test_a_prefect_server_that_dies_forgets_no_slot(compose: dict[str, Any]) -> None:
+    """Who holds a slot is on files in a volume, and workers do not count runs themselves (see `prefect-setup`)."""
+    server = compose["services"]["prefect-server"]
+    assert server["environment"]["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"].endswith(".filesystem")
+    assert any(server["environment"]["PREFECT_HOME"].startswith(f"{v.split(':')[1]}/") for v in server["volumes"])
+    assert "--limit" not in full_command(compose["services"]["prefect-worker"])
+
+
 def test_images_are_pinned_and_ours_is_built_from_the_container_file(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         tag = service["image"].rpartition(":")[2]
