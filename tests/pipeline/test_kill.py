@@ -45,11 +45,11 @@ class Moment:
     nth: int = 0
     update: bool = False
 
-    def number(self, points: list[str]) -> int:
-        """Its place among all points of a run, from 1."""
-        places = [n for n, point in enumerate(points, 1) if point.startswith(self.point)]
-        assert places, f"no write point begins with {self.point!r}"
-        return places[self.nth]
+    def kill(self, points: list[str]) -> str:
+        """What kills a run at it, as ``WXPIPE_KILL_AT`` says it without the token: "<n> <text>"."""
+        named = sum(point.startswith(self.point) for point in points)
+        assert named, f"no write point begins with {self.point!r}"
+        return f"{range(1, named + 1)[self.nth]} {self.point}"
 
     def __str__(self) -> str:
         run = "update" if self.update else "first run"
@@ -112,16 +112,19 @@ def test_killed_and_started_again(
     root, log, token = tmp_path / "root", tmp_path / "log", tmp_path / "killed"
     if moment.update:
         shutil.copytree(first_run.root, root)
-    number = moment.number(list(peace.points))
+    at = moment.kill(list(peace.points))
     begun = time.monotonic()
-    status, said = wxpipe(*backfill(archive, root), WXPIPE_KILL_AT=f"{number}:{token}", WXPIPE_WRITE_POINT_LOG=str(log))
+    status, said = wxpipe(*backfill(archive, root), WXPIPE_KILL_AT=f"{at}:{token}", WXPIPE_WRITE_POINT_LOG=str(log))
     assert status == -signal.SIGKILL, said
     killed = time.monotonic()
-    assert points_of(log)[-1] == peace.points[number - 1], "the run passes other points than the undisturbed one"
+    passed = points_of(log)
+    assert passed[-1].startswith(moment.point)
+    assert passed[-1] in peace.points, "the run passes other points than the undisturbed one"
     assert digest_of_any(root) != peace.digest, "nothing was left to do"
     status, said = wxpipe(*backfill(archive, root))
     assert status == 0, said
-    print(f"{moment} | {number} of {len(peace.points)} | {killed - begun:.1f} s | {time.monotonic() - killed:.1f} s")
+    took = f"{killed - begun:.1f} s | {time.monotonic() - killed:.1f} s"
+    print(f"{moment} | {len(passed)} of {len(peace.points)} | {took}")
     check_whole(root, peace)
 
 

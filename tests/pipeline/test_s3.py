@@ -25,8 +25,6 @@ from tests.s3 import KEY, SECRET, credentials, faulty, make_bucket, upload
 from wxpipe.store.objects import open_objects
 
 SHARE = 0.05
-PROBED = 4
-"""Write points of the look whether a bucket settles races, before a root is made there."""
 IMPATIENT = {"WXPIPE_S3_TIMEOUT_SECONDS": "3"}
 """So that a hanging request does not hold a test up; long enough for an endpoint on a busy machine."""
 
@@ -124,8 +122,8 @@ def test_killed_in_a_store_with_faults_and_gone_on_with_by_two_at_once(
     log = tmp_path / "requests"
     with faulty(buckets.port, SHARE, 1, log) as endpoint:
         there = {"AWS_ENDPOINT_URL": endpoint, **IMPATIENT}
-        number = number_of("after put ledger/ingest/", first_run, 2)  # the first one announces that it begins
-        status, said = wxpipe(*buckets.backfill(), WXPIPE_KILL_AT=f"{number}:{tmp_path / 'killed'}", **there)
+        at = "2 after put ledger/ingest/"  # the first one announces that it begins
+        status, said = wxpipe(*buckets.backfill(), WXPIPE_KILL_AT=f"{at}:{tmp_path / 'killed'}", **there)
         assert status == -signal.SIGKILL, said
         check_two_at_once(buckets, 10, there)
     assert len({line.split()[1] for line in log.read_text().splitlines()}) == 9, "not every kind of fault came up"
@@ -163,24 +161,14 @@ def check_two_at_once(buckets: Buckets, partitions: int, there: dict[str, str]) 
 def test_killed_in_a_store_with_faults_and_started_again(
     point: str, buckets: Buckets, first_run: Undisturbed, tmp_path: Path
 ) -> None:
-    number = number_of(point, first_run)
-    with faulty(buckets.port, SHARE, number, tmp_path / "requests") as endpoint:
+    seed = len(point)
+    with faulty(buckets.port, SHARE, seed, tmp_path / "requests") as endpoint:
         there = {"AWS_ENDPOINT_URL": endpoint, **IMPATIENT}
-        status, said = wxpipe(*buckets.backfill(), WXPIPE_KILL_AT=f"{number}:{tmp_path / 'killed'}", **there)
+        status, said = wxpipe(*buckets.backfill(), WXPIPE_KILL_AT=f"1 {point}:{tmp_path / 'killed'}", **there)
         assert status == -signal.SIGKILL, said
         status, said = wxpipe(*buckets.backfill(), **there)
     assert status == 0, said
     check_whole(buckets.root, first_run)
-
-
-def number_of(point: str, peace: Undisturbed, nth: int = 1) -> int:
-    """The place of a write point, the nth of its name, in a run on a bucket.
-
-    A bucket has no rename to stand before, and one more at the very beginning, where it shows that it knows
-    conditional writes.
-    """
-    points = [name for name in peace.points if not name.startswith("before rename ")]
-    return PROBED + [n for n, name in enumerate(points, 1) if name.startswith(point)][nth - 1]
 
 
 @pytest.mark.slow

@@ -154,6 +154,32 @@ def test_a_writer_killed_at_any_write_point_leaves_the_old_or_the_new(
     assert objects.get("a/number") == b"taken" * 1000
 
 
+BESIDE = """
+import sys, threading
+from wxpipe.store.objects import open_objects
+objects = open_objects(sys.argv[1])
+def beat():
+    for n in range(100):
+        objects.put("leases/beat", str(n).encode())
+beats = [threading.Thread(target=beat) for _ in range(3)]
+for thread in beats:
+    thread.start()
+for n in range(10):
+    objects.put(f"work/{n}", b"")
+for thread in beats:
+    thread.join()
+"""
+
+
+def test_the_nth_point_of_a_name_is_the_same_whatever_other_threads_write(tmp_path: Path, programs: Any) -> None:
+    root, token, log = str(tmp_path / "root"), tmp_path / "token", tmp_path / "log"
+    at = {"WXPIPE_KILL_AT": f"4 after put work/:{token}", "WXPIPE_WRITE_POINT_LOG": str(log)}
+    assert programs.run(BESIDE, root, **at)[0] == -signal.SIGKILL
+    lines = [line.split(" ", 2) for line in log.read_text().splitlines()]
+    assert lines[-1][2] == "after put work/3"
+    assert [int(number) for _, number, _ in lines] == list(range(1, len(lines) + 1)), "a number was given twice"
+
+
 def test_a_url_of_another_kind_is_refused() -> None:
     with pytest.raises(UsageError, match=r"gs://x: expected a folder, file:// or s3://"):
         open_objects("gs://x")
