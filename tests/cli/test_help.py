@@ -18,7 +18,7 @@ VERBS = (
     ("pairs", "export"), ("release",), ("release", "build"), ("release", "promote"), ("release", "rollback"),
     ("release", "list"), ("release", "maintain"), ("events",), ("events", "import"), ("events", "list"),
     ("events", "remove"), ("cases",), ("cases", "add"), ("cases", "list"), ("cases", "show"), ("cases", "verdict"),
-    ("cases", "remove"),
+    ("cases", "remove"), ("graph",), ("graph", "build"), ("graph", "update"), ("graph", "stats"), ("graph", "search"),
 )  # fmt: skip
 
 

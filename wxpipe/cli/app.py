@@ -17,6 +17,7 @@ from wxpipe.cli import (
     events,
     extend,
     gc,
+    graph,
     metrics,
     migrate,
     pairs,
@@ -55,6 +56,7 @@ app.add_typer(pairs.app, name="pairs")
 app.add_typer(release.app, name="release")
 app.add_typer(events.app, name="events")
 app.add_typer(cases.app, name="cases")
+app.add_typer(graph.app, name="graph")
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> A
     def look(limit: int) -> Candidates:
         return left.nearest(vector, limit)
 
-    window = _window_seconds(source, spec)
+    window = episode_seconds(source, spec)
     found, groups = _grow(look, request, matching, window)
     scores: Scores
     if measure is not None:
@@ -140,7 +140,8 @@ def _grow(
         limit *= GROWTH
 
 
-def _window_seconds(source: Source, spec: TableSpec) -> int:
+def episode_seconds(source: Source, spec: TableSpec) -> int:
+    """How far apart rows may be beyond their own length and still count as one episode: frames have no length."""
     if spec.unit == "clip":
         return 0
     clip = source.satellite.clip
