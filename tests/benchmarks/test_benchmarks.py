@@ -15,6 +15,7 @@ from tests.benchmarks import (
     encoder,
     event_odds,
     growing_day,
+    knn_graph,
     loader,
     orchestration,
     pictures,
@@ -164,3 +165,12 @@ def test_methods_of_search_are_compared_at_equal_recall(capsys: pytest.CaptureFi
     told = [line for line in capsys.readouterr().out.splitlines() if "| planner |" in line]
     assert len(told) == 7  # so short a series ends before the season
     assert all("| 1.000 |" in line for line in told)
+
+
+def test_the_graph_is_compared_with_its_peers(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("faiss")
+    found = knn_graph.measure(2_500, ["brute", "faiss brute", "hnsw"], 1_200)
+    assert found["ours"].recall >= 0.98
+    assert found["update"].recall >= found["ours"].recall - 0.01
+    assert found["faiss brute"].recall >= 0.95  # of so many neighbours nearly all episodes can be told
+    assert "times ours" in capsys.readouterr().out
