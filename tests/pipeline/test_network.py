@@ -112,7 +112,7 @@ def test_a_worker_that_is_cut_off_and_healed(
         wait_for(lambda: any(p.startswith("before put frames/") for p in hosts.written("two")), runner)
         network.cut("two")
         at_cut = len(hosts.written("two"))
-        wait_for(lambda: "Worker failed to heartbeat" in hosts.said("scheduler"), runner)
+        wait_for(lambda: "Remove worker addr" in hosts.said("scheduler"), runner)
         ghostly = hosts.written("two")[at_cut:]
         network.heal("two")
         status, said = end(runner)
@@ -155,7 +155,7 @@ def test_the_only_worker_is_cut_off_and_the_run_waits_for_it(
         )
         wait_for(lambda: any(p.startswith("before put frames/") for p in hosts.written("one")), runner)
         network.cut("one")
-        wait_for(lambda: "Worker failed to heartbeat" in hosts.said("scheduler"), runner)
+        wait_for(lambda: "Remove worker addr" in hosts.said("scheduler"), runner)
         time.sleep(5)
         network.heal("one")
         status, said = end(runner)
