@@ -15,6 +15,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,10 +34,18 @@ EXPECTED = 200
 
 @dataclass(frozen=True)
 class Timed:
-    """What a way came to, in seconds on the wall; of a peer's edges a recall alone is told."""
+    """What a way came to: seconds on the wall, and of all cores; of a peer's edges a recall alone is told."""
 
     seconds: float
+    cpu: float
     recall: float
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
+    """What some work answers, and its seconds on the wall and of all cores."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    answer = work()
+    return answer, time.perf_counter() - wall, time.process_time() - cpu
 
 
 def archive(rows: int, redness: float = 1.0) -> TimeVectors:
@@ -45,19 +54,16 @@ def archive(rows: int, redness: float = 1.0) -> TimeVectors:
     return TimeVectors(starts, starts, starts + HOURS * 3600, series(rows, redness=redness))
 
 
-def ours(rows: TimeVectors) -> tuple[Edges, Reach, Recall, dict[str, float]]:
-    """As `graph build` does it: what is measured first, the join, and the sample of the gate."""
-    began = time.perf_counter()
+def ours(rows: TimeVectors) -> tuple[Edges, Reach, Recall, dict[str, tuple[float, float]]]:
+    """As `graph build` does it: what is measured first, the join, and the sample of the gate; seconds of each."""
     strata = stratify(rows.vectors)
     sample = np.concatenate(list(strata.draw(1, share=0.5).values()))
-    reach = measure_reach(rows, sample, exact_edges(rows, sample, RULE))
-    measured = time.perf_counter()
-    edges = join(rows, RULE, reach)
-    joined = time.perf_counter()
-    recall = measure_recall(rows, RULE, edges, strata, 2)
-    checked = time.perf_counter()
-    took = {"measuring": measured - began, "join": joined - measured, "check": checked - joined, "all": checked - began}
-    return edges, reach, recall, took
+    reach, *measuring = timed(lambda: measure_reach(rows, sample, exact_edges(rows, sample, RULE)))
+    edges, *joining = timed(lambda: join(rows, RULE, reach))
+    recall, *checking = timed(lambda: measure_recall(rows, RULE, edges, strata, 2))
+    took = {"measuring": measuring, "join": joining, "check": checking}
+    whole = [sum(part[n] for part in took.values()) for n in (0, 1)]
+    return edges, reach, recall, {name: (part[0], part[1]) for name, part in {**took, "all": whole}.items()}
 
 
 def brute(rows: TimeVectors, _breadth: int) -> tuple[Numbers, Floats] | None:
@@ -130,28 +136,32 @@ def measure(count: int, peers: list[str], breadth: int, redness: float = 1.0) ->
     warm = archive(2_000)
     rejoin(warm, RULE, *_first(warm), np.arange(2_000) > 1_900)  # compiled before anything is timed
     edges, reach, recall, took = ours(rows)
-    parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in took.items() if name != "all")
-    found = {"ours": Timed(took["all"], recall.overall)}
+    parts = ", ".join(f"{name} {cpu:.1f} ({wall:.1f})" for name, (wall, cpu) in took.items() if name != "all")
+    found = {"ours": Timed(*took["all"], recall.overall)}
     print(f"\n{count} rows of {rows.vectors.shape[1]}, redness {redness}, reach {reach.stretch:.2f}, load {load()}")
+    print("seconds of all cores; those of the wall in brackets")
     print("| way | s | times ours | recall of our rule's edges | |")
     print("|---|---|---|---|---|")
     strata = ", ".join(f"{name} {share:.3f}" for name, share in recall.strata.items())
-    print(f"| ours | {took['all']:.1f} | 1 | {recall.overall:.3f} ({strata}) | {parts} |", flush=True)
+    print(f"| ours | {_told(found['ours'])} | 1 | {recall.overall:.3f} ({strata}) | {parts} |", flush=True)
     found["update"] = _update(rows, edges, reach)
-    share = found["update"].seconds / took["join"]
-    print(f"| ours, update of 1 % | {found['update'].seconds:.1f} | {share:.2f} of the join | "
+    share = found["update"].cpu / took["join"][1]
+    print(f"| ours, update of 1 % | {_told(found['update'])} | {share:.2f} of the join | "
           f"{found['update'].recall:.3f} | |", flush=True)  # fmt: skip
     sample = np.linspace(0, count - 1, EXPECTED).astype(np.int64)
     true = exact_edges(rows, sample, RULE)
     for name in peers:
-        began = time.perf_counter()
-        answer = PEERS[name](rows, breadth)
-        seconds = time.perf_counter() - began
+        answer, wall, cpu = timed(lambda name=name: PEERS[name](rows, breadth))
         of = None if answer is None else by_rule(rows, sample, answer[0][sample], answer[1][sample])
-        found[name] = Timed(seconds, float("nan") if of is None else found_share(of, true))
+        found[name] = Timed(wall, cpu, float("nan") if of is None else found_share(of, true))
         told = "own day out alone" if of is None else f"{found[name].recall:.3f}"
-        print(f"| {name} | {seconds:.1f} | {seconds / took['all']:.2f} | {told} | load {load()} |", flush=True)
+        times = cpu / found["ours"].cpu
+        print(f"| {name} | {_told(found[name])} | {times:.2f} | {told} | load {load()} |", flush=True)
     return found
+
+
+def _told(took: Timed) -> str:
+    return f"{took.cpu:.1f} ({took.seconds:.1f})"
 
 
 def _first(rows: TimeVectors) -> tuple[Reach, Edges]:
@@ -169,10 +179,8 @@ def _update(rows: TimeVectors, edges: Edges, reach: Reach) -> Timed:
     now = TimeVectors(rows.ids, rows.starts, rows.ends, vectors)
     lost = changed[edges.targets] | changed[:, np.newaxis] | (edges.targets < 0)
     there = Edges(np.where(lost, -1, edges.targets), np.where(lost, np.float32(np.inf), edges.distances))
-    began = time.perf_counter()
-    done = rejoin(now, RULE, reach, there, changed)
-    seconds = time.perf_counter() - began
-    return Timed(seconds, measure_recall(now, RULE, done.edges, stratify(vectors), 7).overall)
+    done, wall, cpu = timed(lambda: rejoin(now, RULE, reach, there, changed))
+    return Timed(wall, cpu, measure_recall(now, RULE, done.edges, stratify(vectors), 7).overall)
 
 
 def main() -> None:

@@ -269,7 +269,9 @@ def killed_and_built_again(template: Path, folder: Path, number: int, prefix: st
     assert the_graph(tiny)[0] == record
 
 
-@pytest.mark.parametrize("point", ["5 before put", "1 before put-if-absent graphs/tiny-ea/clip/2.json"])
+@pytest.mark.parametrize(
+    "point", [pytest.param("5 before put", marks=pytest.mark.slow), "1 before put-if-absent graphs/tiny-ea/clip/2.json"]
+)
 def test_a_build_that_is_killed_has_made_nothing(weather_template: Path, tmp_path: Path, point: str) -> None:
     number, _, prefix = point.partition(" ")
     killed_and_built_again(weather_template, tmp_path / "root", int(number), prefix)

@@ -108,6 +108,7 @@ def test_an_index_that_is_bad_under_a_filter_alone_is_refused(indexed: TinyRoot,
         build(indexed.root, exact_below=BELOW, anew=True)
 
 
+@pytest.mark.slow
 def test_the_own_day_does_not_flatter(indexed: TinyRoot, narrow: pytest.MonkeyPatch) -> None:
     """A row's neighbours in time lie beside it in the index; a search leaves them out, and so does the measure."""
     narrow.setattr(index, "PROBES", 1)
@@ -134,6 +135,7 @@ def test_upkeep_tells_figures_before_and_after(indexed: TinyRoot) -> None:
     assert clips(indexed.root)["trained"]["rows"] == ROWS
 
 
+@pytest.mark.slow
 def test_an_index_that_finds_less_is_told_and_what_serves_stays(indexed: TinyRoot, narrow: pytest.MonkeyPatch) -> None:
     """Planted: searches look into one partition. Learned again it finds no more, and is not published."""
     narrow.setattr(index, "PROBES", 1)
@@ -147,6 +149,7 @@ def test_an_index_that_finds_less_is_told_and_what_serves_stays(indexed: TinyRoo
     assert maintain(indexed.root, exact_below=BELOW).alarms == ()
 
 
+@pytest.mark.slow
 def test_an_index_that_was_outgrown_is_learned_again_on_request(indexed: TinyRoot) -> None:
     base = newest_release(indexed.root)
     assert base is not None
