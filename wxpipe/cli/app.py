@@ -21,6 +21,7 @@ from wxpipe.cli import (
     migrate,
     pairs,
     plan,
+    quality,
     release,
     reprocess,
     retry,
@@ -55,6 +56,7 @@ app.add_typer(pairs.app, name="pairs")
 app.add_typer(release.app, name="release")
 app.add_typer(events.app, name="events")
 app.add_typer(cases.app, name="cases")
+app.add_typer(quality.app, name="quality")
 
 
 def main() -> None:
