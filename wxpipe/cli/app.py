@@ -22,6 +22,7 @@ from wxpipe.cli import (
     migrate,
     pairs,
     plan,
+    quality,
     release,
     reprocess,
     retry,
@@ -57,6 +58,7 @@ app.add_typer(release.app, name="release")
 app.add_typer(events.app, name="events")
 app.add_typer(cases.app, name="cases")
 app.add_typer(graph.app, name="graph")
+app.add_typer(quality.app, name="quality")
 
 
 def main() -> None:

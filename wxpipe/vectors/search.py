@@ -18,6 +18,7 @@ from wxpipe.vectors import ground_truth
 from wxpipe.vectors.answers import UNTRAINED, Analog, Answer, Query, SearchRequest
 from wxpipe.vectors.candidates import Candidates, Opener
 from wxpipe.vectors.lance_searcher import open_lance
+from wxpipe.vectors.quality import judged
 from wxpipe.vectors.records import Part, get_release, require_current
 from wxpipe.vectors.tables import DAY_SECONDS, SPECS, TableSpec, Unit, utc
 
@@ -66,7 +67,7 @@ def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> A
     else:
         scores = _ground_truth(root, source, request, query, found.take([members[0] for members in groups]))
     analogs = tuple(_analog(rank, spec, found, members, scores) for rank, members in enumerate(groups, 1))
-    return Answer(
+    answer = Answer(
         source=source.id,
         query=query,
         release=release.number,
@@ -84,6 +85,7 @@ def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> A
         matching=matching,
         warning=_warning(part, request, analogs),
     )
+    return judged(root, answer)
 
 
 def latest(root: Root, name: str, unit: Unit = "clip") -> datetime:
