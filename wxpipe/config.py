@@ -122,7 +122,7 @@ class RunSettings(BaseSettings):
         default="", description="Names that clients may call it by, comma separated; localhost and addresses always."
     )
     service_proxies: str = Field(
-        default="", description="Addresses of proxies whose word of who asks is taken, comma separated."
+        default="", description="Proxies whose word of who asks is taken: addresses or networks, comma separated."
     )
     service_threads: int = Field(
         default=0, ge=0, description="Searches and pictures that are worked on at once; 0: one a core, at least two."

@@ -22,6 +22,7 @@ from tests.benchmarks import (
     scale,
     scaling,
     search_speed,
+    service,
     weather_series,
 )
 from tests.benchmarks.report import Row, Seconds, Skipped, machine, table
@@ -164,3 +165,12 @@ def test_methods_of_search_are_compared_at_equal_recall(capsys: pytest.CaptureFi
     told = [line for line in capsys.readouterr().out.splitlines() if "| planner |" in line]
     assert len(told) == 7  # so short a series ends before the season
     assert all("| 1.000 |" in line for line in told)
+
+
+@pytest.mark.slow
+def test_the_service_answers_as_a_search_without_it(tmp_path: Path) -> None:
+    service.make_root(tmp_path / "root", 4_000, truth=True)
+    words = service.questions(4_000, service.WARM + 3, 0)
+    with service.served(tmp_path / "root") as (port, _):
+        assert len(service.ask(port, words, 0)) == 3
+    assert len(service.without_http(tmp_path / "root", words)) == 3

@@ -22,7 +22,7 @@ from tests.service.running import PATIENCE, Running, request_bytes, running, unt
 from tests.vectors.tiny_root import SOURCE, TinyRoot
 from wxpipe.config import RunSettings
 from wxpipe.errors import UsageError
-from wxpipe.service.access import Hosts, Rates, Token, client_of, required_token
+from wxpipe.service.access import Hosts, Proxies, Rates, Token, client_of, required_token
 from wxpipe.service.problems import told, without_places
 from wxpipe.service.work import Kept
 from wxpipe.vectors.where import checked_condition_text
@@ -319,6 +319,20 @@ def test_names_that_the_service_is_called_by() -> None:
         assert hosts.known(host), host
     for host in ("", "evil", "weather.example.org.evil", "localhost/x", "a:b:c", "[::1", "::1", "user@localhost"):
         assert not hosts.known(host), host
+
+
+def test_proxies_are_addresses_and_networks() -> None:
+    proxies = Proxies.of(RunSettings(service_proxies="10.0.0.7, 10.1.0.0/16, ::1"))
+    assert proxies.names == ["10.0.0.7", "10.1.0.0/16", "::1"]
+    assert [proxies.have(a) for a in ("10.0.0.7", "10.1.9.9", "::1", "10.0.0.8", "x")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    with pytest.raises(UsageError, match="expected addresses"):
+        Proxies.of(RunSettings(service_proxies="proxy.example"))
 
 
 def test_nothing_of_the_machine_is_told() -> None:

@@ -121,6 +121,35 @@ class Hosts:
         return True
 
 
+@dataclass(frozen=True)
+class Proxies:
+    """Addresses and networks that speak for many clients, and are believed about whom they speak for."""
+
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+    @classmethod
+    def of(cls, settings: RunSettings) -> Proxies:
+        """Raises UsageError where one is neither an address nor a network."""
+        names = [name.strip() for name in settings.service_proxies.split(",") if name.strip()]
+        try:
+            return cls(tuple(ipaddress.ip_network(name, strict=False) for name in names))
+        except ValueError as error:
+            raise UsageError(
+                f"WXPIPE_SERVICE_PROXIES: {error}; expected addresses, e.g. 10.0.0.7,10.1.0.0/16"
+            ) from error
+
+    @property
+    def names(self) -> list[str]:
+        return [str(network) if network.num_addresses > 1 else str(network[0]) for network in self.networks]
+
+    def have(self, address: str) -> bool:
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self.networks if network.version == found.version)
+
+
 @dataclass
 class Rates:
     """A bucket of requests a client: it fills at a rate, up to a burst, and a request takes one out.

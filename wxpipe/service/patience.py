@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from wxpipe.service.access import client_of
+from wxpipe.service.access import Proxies, client_of
 from wxpipe.service.problems import MEDIA_TYPE
 
 HEAD_BYTES = 16 << 10
@@ -31,13 +30,13 @@ class Patience:
     Attributes:
         slow_seconds: to send a head, or to read an answer.
         connections, of_client: at once, of all clients and of one.
-        proxies: addresses that stand for many clients.
+        proxies: stand for many clients each.
     """
 
     slow_seconds: float
     connections: int
     of_client: int
-    proxies: Collection[str] = ()
+    proxies: Proxies
 
 
 def patient_protocol(patience: Patience) -> type[H11Protocol]:
@@ -54,7 +53,7 @@ def patient_protocol(patience: Patience) -> type[H11Protocol]:
             super().connection_made(transport)
             self._timers, self._counted = {}, client_of(self.client[0]) if self.client else ""
             there[self._counted] += 1
-            of_client = there[self._counted] if self._counted not in patience.proxies else 0
+            of_client = 0 if patience.proxies.have(self._counted) else there[self._counted]
             if len(self.connections) > patience.connections or of_client > patience.of_client:
                 transport.abort()
                 return

@@ -14,6 +14,7 @@ import uvicorn
 from wxpipe.config import RunSettings
 from wxpipe.errors import WxpipeError
 from wxpipe.pipeline.logs import log_line
+from wxpipe.service.access import Proxies
 from wxpipe.service.app import make_app
 from wxpipe.service.patience import HEAD_BYTES, Patience, patient_protocol
 from wxpipe.service.state import Service
@@ -29,10 +30,10 @@ def serve(root: Root, settings: RunSettings) -> None:
         UsageError: it would be open to others without a token.
         WxpipeError: the address cannot be had.
     """
+    proxies = Proxies.of(settings)
     service = Service.of(root.url, settings)
     app = make_app(service)  # refuses before anything listens
     listening = _listen(settings.service_address, settings.service_port)
-    proxies = [name.strip() for name in settings.service_proxies.split(",") if name.strip()]
     patience = Patience(
         settings.service_slow_seconds, settings.service_connections, settings.service_client_connections, proxies
     )
@@ -45,8 +46,8 @@ def serve(root: Root, settings: RunSettings) -> None:
         log_level="error",
         access_log=False,
         server_header=False,
-        proxy_headers=bool(proxies),
-        forwarded_allow_ips=proxies,
+        proxy_headers=bool(proxies.names),
+        forwarded_allow_ips=proxies.names,
         timeout_keep_alive=max(1, round(settings.service_slow_seconds)),
         timeout_graceful_shutdown=max(1, round(settings.service_stop_seconds)),
         h11_max_incomplete_event_size=HEAD_BYTES,

@@ -104,6 +104,7 @@ async function search(quiet = false) {
   try {
     const answer = await fetched("/v1/search", words);
     if (mine !== state.asked) return;
+    if (quiet && JSON.stringify(answer) === JSON.stringify(state.answer)) return showAge(answer);
     state.answer = answer;
     $("note").textContent = answer.analogs.length ? answer.warning : say("none");
     show(answer);
@@ -130,13 +131,17 @@ function show(answer) {
   ].filter(Boolean).join(" · ");
   const start = answer.query.start;
   $("local").textContent = `${utc(start)} = ${kst(start)}`;
-  if (form.elements.at.value.trim() === "latest") {
-    const hours = (Date.now() - Date.parse(answer.query.end ?? start)) / 3.6e6;
-    const age = hours < 48 ? `${hours.toFixed(1)} h` : `${Math.round(hours / 24)} d`;
-    $("age").textContent = `${say("latest")}: ${utc(start)} (${age} ${say("ago")})`;
-  } else $("age").textContent = "";
+  showAge(answer);
   showHappened(answer.happened ?? []);
   draw();
+}
+
+function showAge(answer) {
+  const { start, end } = answer.query;
+  const hours = (Date.now() - Date.parse(end ?? start)) / 3.6e6;
+  const age = hours < 48 ? `${hours.toFixed(1)} h` : `${Math.round(hours / 24)} d`;
+  const newest = form.elements.at.value.trim() === "latest";
+  $("age").textContent = newest ? `${say("latest")}: ${utc(start)} (${age} ${say("ago")})` : "";
 }
 
 function card(identity, place, heading, analog) {
