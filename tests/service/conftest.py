@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.running import Running, running
-from tests.vectors.tiny_root import TinyRoot, make_root
+from tests.vectors.tiny_root import DAYS, TinyRoot, make_root
 from wxpipe.vectors.event_import import import_events
 from wxpipe.vectors.release import build, promote
 
@@ -26,6 +26,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyRoot:
     (folder / "warnings.csv").write_text(EVENTS)
     march = (1298937600, 1301616000)
     import_events(made.root, folder / "warnings.csv", covers=march)
+    files = {"files": 98, "files_stored": 96, "files_quarantined": 2, "files_duplicate": 0, "files_vanished": 0}
+    for day in DAYS:
+        made.done("ingest", day, "pictures", files)
     build(made.root)
     promote(made.root)
     return made
@@ -36,6 +39,6 @@ def service(tiny: TinyRoot, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A server of that root, whose limits nobody reaches; tests of one worker share it."""
     log = tmp_path_factory.mktemp("log") / "service.log"
     with running(Path(tiny.root.url), WXPIPE_LOG=str(log), WXPIPE_SERVICE_RATE="100000",
-                 WXPIPE_SERVICE_BURST="100000", WXPIPE_SERVICE_CLIENT_CONNECTIONS="500") as found:  # fmt: skip
+                 WXPIPE_SERVICE_BURST="100000", WXPIPE_SERVICE_SECONDS="600") as found:  # fmt: skip
         found.log = log
         yield found

@@ -14,7 +14,7 @@ from tests.service.running import PATIENCE, Running
 from tests.vectors.tiny_root import SOURCE
 
 AT = "2011-03-03T08:00Z"
-EVERY_ADDRESS = 18
+EVERY_ADDRESS = 16
 
 
 def fuzz(service: Running, examples: int) -> dict[str, set[int]]:
@@ -22,7 +22,8 @@ def fuzz(service: Running, examples: int) -> dict[str, set[int]]:
     import schemathesis
     from schemathesis import GenerationMode
 
-    schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{service.port}/v1/openapi.json")
+    base = f"http://127.0.0.1:{service.port}"
+    schema = schemathesis.openapi.from_url(f"{base}/v1/openapi.json")
     found: dict[str, set[int]] = {}
     for result in schema.get_all_operations():
         operation = result.ok()
@@ -34,16 +35,16 @@ def fuzz(service: Running, examples: int) -> dict[str, set[int]]:
                 if mode is GenerationMode.POSITIVE:
                     raise
                 continue
-            _ask(strategy, examples, seen)
+            _ask(base, strategy, examples, seen)
     return found
 
 
-def _ask(strategy: st.SearchStrategy[Any], examples: int, seen: set[int]) -> None:
+def _ask(base: str, strategy: st.SearchStrategy[Any], examples: int, seen: set[int]) -> None:
     @settings(max_examples=examples, deadline=None, database=None, derandomize=True,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(case=strategy)
     def ask(case: Any) -> None:
-        answer = case.call(timeout=PATIENCE)
+        answer = case.call(base_url=base, timeout=PATIENCE)
         seen.add(answer.status_code)
         assert answer.status_code < 500, (case.as_curl_command(), answer.text)
         if answer.status_code >= 400:

@@ -30,8 +30,9 @@ def own(tiny: TinyRoot, tmp_path: Path) -> TinyRoot:
 
 @pytest.fixture
 def server(own: TinyRoot, tmp_path: Path) -> Iterator[Running]:
-    with running(Path(own.root.url), WXPIPE_SERVICE_FOLLOW_SECONDS="0.05", WXPIPE_SERVICE_RATE="100000",
-                 WXPIPE_SERVICE_BURST="100000", WXPIPE_LOG=str(tmp_path / "log")) as found:  # fmt: skip
+    limits = {"FOLLOW_SECONDS": "0.05", "RATE": "100000", "BURST": "100000", "SECONDS": "600", "STOP_SECONDS": "600"}
+    named = {f"WXPIPE_SERVICE_{name}": value for name, value in limits.items()}
+    with running(Path(own.root.url), WXPIPE_LOG=str(tmp_path / "log"), **named) as found:
         found.log = tmp_path / "log"
         yield found
 
