@@ -69,7 +69,7 @@ class _Server(uvicorn.Server):
     """Uvicorn's, but that being told to stop is a good end, and no death by a signal."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         before = {number: signal.signal(number, self._told) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
