@@ -16,7 +16,6 @@ from wxpipe.service.problems import invalid, problem_of
 from wxpipe.service.routes import health, holdings, imagery, pages, search
 from wxpipe.service.state import Service
 
-PREFIX = "/v1"
 ABOUT = (
     "Which past weather looked like this, and what came next? Analogs of a time in an archive of satellite pictures, "
     "their imagery, and everything that the archive's root holds. Read only. Times are UTC."
@@ -44,12 +43,12 @@ def make_app(service: Service) -> ASGIApp:
 def make_api(service: Service) -> FastAPI:
     """The routes alone, for clients that are trusted."""
     api = FastAPI(
-        title="wxpipe", version="1", description=ABOUT, openapi_url=f"{PREFIX}/openapi.json", docs_url=None,
-        redoc_url=None,
+        title="wxpipe", version="1", description=ABOUT, openapi_url="/v1/openapi.json", docs_url=None,
+        redoc_url=None, redirect_slashes=False,
     )  # fmt: skip
     api.state.service = service
     for routes in (search, imagery, holdings):
-        api.include_router(routes.router, prefix=PREFIX)
+        api.include_router(routes.router)
     api.include_router(health.router)
     api.include_router(pages.router, include_in_schema=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -28,7 +29,7 @@ async def ready(here: Here) -> Response:
     return json_answer({"ready": True})
 
 
-@router.get("/metrics", tags=["health"], summary="Metrics for Prometheus",
+@router.get("/metrics", tags=["health"], summary="Metrics for Prometheus", response_class=PlainTextResponse,
             responses=answers(METRICS, "Requests, and the root.", "text/plain", "string"))  # fmt: skip
 async def metrics(here: Here) -> Response:
     """Counts and durations of requests; of the root what was counted last, which is looked at again when it is old."""

@@ -23,7 +23,7 @@ from wxpipe.vectors.events import read_events
 from wxpipe.vectors.records import ReleaseRecord, current_number, get_release, list_releases
 from wxpipe.vectors.times import parse_time
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 Number = Annotated[int, Path(ge=1, le=10**9, description="Its number.", examples=[1])]
 
 

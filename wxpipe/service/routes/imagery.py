@@ -19,7 +19,7 @@ from wxpipe.similarity.identity import ClipIdentity, FrameIdentity, clip_id, fra
 from wxpipe.store.frames import NO_LAYER, UNKNOWN_LAYER, FrameStore, Status, frame_store
 from wxpipe.vectors.answers import iso
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 CACHED = "private, max-age=300"
 """A picture is made again where its day is: that is seldom, and a client that asks again then costs next to nothing."""
 

@@ -18,7 +18,7 @@ from wxpipe.vectors.sql import run_sql
 from wxpipe.vectors.sql_link import Limits
 from wxpipe.vectors.sql_rows import format_rows
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 SEARCHES = answers(SEARCH, "The analogs, as `wxpipe search --json` prints them.")
 ASKS = answers(ROWS, "The rows, as `wxpipe sql --format json` (or csv) prints them.", kind="array")
 MOST_ROWS = 100_000
