@@ -58,7 +58,7 @@ def _ask(base: str, strategy: st.SearchStrategy[Any], examples: int, seen: set[i
 
 
 def test_what_the_openapi_document_suggests(service: Running) -> None:
-    found = fuzz(service, 4)
+    found = fuzz(service, 3)
     assert len(found) == EVERY_ADDRESS
     assert service.alive()
 

@@ -16,6 +16,7 @@ import pytest
 from tests.service.running import PATIENCE, Running, running
 from tests.vectors.tiny_root import DAYS, TinyRoot, copy_of
 from wxpipe.vectors.answers import SearchRequest
+from wxpipe.vectors.records import current_number, promotion_numbers
 from wxpipe.vectors.release import build, promote
 from wxpipe.vectors.search import search
 from wxpipe.vectors.times import parse_time
@@ -23,17 +24,20 @@ from wxpipe.vectors.times import parse_time
 AT = "2011-03-03T08:00Z"
 
 
-@pytest.fixture
-def own(tiny: TinyRoot, tmp_path: Path) -> TinyRoot:
-    return copy_of(Path(tiny.root.url), tmp_path / "root")
+@pytest.fixture(scope="module")
+def own(tiny: TinyRoot, tmp_path_factory: pytest.TempPathFactory) -> TinyRoot:
+    """A root of the module's own, which goes from release to release."""
+    return copy_of(Path(tiny.root.url), tmp_path_factory.mktemp("promotion") / "root")
 
 
-@pytest.fixture
-def server(own: TinyRoot, tmp_path: Path) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def server(own: TinyRoot) -> Iterator[Running]:
+    """Its server; the last test stops it."""
+    log = Path(own.root.url).with_name("log")
     limits = {"FOLLOW_SECONDS": "0.05", "RATE": "100000", "BURST": "100000", "SECONDS": "600", "STOP_SECONDS": "600"}
     named = {f"WXPIPE_SERVICE_{name}": value for name, value in limits.items()}
-    with running(Path(own.root.url), WXPIPE_LOG=str(tmp_path / "log"), **named) as found:
-        found.log = tmp_path / "log"
+    with running(Path(own.root.url), WXPIPE_LOG=str(log), **named) as found:
+        found.log = log
         yield found
 
 
@@ -77,16 +81,21 @@ def test_each_answer_is_of_one_release_while_another_takes_its_place(own: TinyRo
 
 
 def test_a_release_that_cannot_be_opened_leaves_the_one_that_serves(own: TinyRoot, server: Running) -> None:
-    own.root.objects.put("promotions/2.json", b'{"release": 9}')
-    until = time.monotonic() + PATIENCE
-    while not any(line["event"] == "not opened" for line in server.lines()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    assert server.json("/v1/search", satellite="tiny", at=AT)["release"] == 1
-    own.root.objects.put("promotions/2.json", b'{"release": 1}')
+    serving, following = current_number(own.root), max(promotion_numbers(own.root)) + 1
+    own.root.objects.put(f"promotions/{following}.json", b'{"release": 9}')
+    try:
+        until = time.monotonic() + PATIENCE
+        while not any(line["event"] == "not opened" for line in server.lines()):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert server.json("/v1/search", satellite="tiny", at=AT)["release"] == serving
+    finally:
+        own.root.objects.delete(f"promotions/{following}.json")
 
 
-def test_a_root_without_a_release_serves_what_it_has(own: TinyRoot) -> None:
+@pytest.mark.slow
+def test_a_root_without_a_release_serves_what_it_has(tiny: TinyRoot, tmp_path: Path) -> None:
+    own = copy_of(Path(tiny.root.url), tmp_path / "root")
     own.root.objects.delete("promotions/1.json")
     with running(Path(own.root.url), ready=False, WXPIPE_SERVICE_FOLLOW_SECONDS="0.05") as server:
         until = time.monotonic() + PATIENCE
