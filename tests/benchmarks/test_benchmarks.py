@@ -23,6 +23,7 @@ from tests.benchmarks import (
     scale,
     scaling,
     search_speed,
+    service,
     weather_series,
 )
 from tests.benchmarks.report import Row, Seconds, Skipped, machine, table
@@ -174,3 +175,12 @@ def test_the_graph_is_compared_with_its_peers(capsys: pytest.CaptureFixture[str]
     assert found["update"].recall >= found["ours"].recall - 0.01
     assert found["faiss brute"].recall >= 0.95  # of so many neighbours nearly all episodes can be told
     assert "times ours" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_service_answers_as_a_search_without_it(tmp_path: Path) -> None:
+    service.make_root(tmp_path / "root", 4_000, truth=True)
+    words = service.questions(4_000, service.WARM + 3, 0)
+    with service.served(tmp_path / "root") as (port, _):
+        assert len(service.ask(port, words, 0)) == 3
+    assert len(service.without_http(tmp_path / "root", words)) == 3

@@ -28,6 +28,7 @@ from wxpipe.cli import (
     retry,
     scan,
     search,
+    serve,
     similarity,
     sql,
     status,
@@ -49,7 +50,7 @@ app = typer.Typer(
 VERBS = (
     *(backfill, update, reprocess, retry, cancel, extend, migrate),
     *(scan, plan, status, metrics, validate, gc, digest),
-    *(search, similarity, sql, train, embed, evaluate, synth),
+    *(search, serve, similarity, sql, train, embed, evaluate, synth),
 )
 for verb in VERBS:
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from wxpipe.cli.options import DEFAULT_ROOT, Json, Root, parse_time, print_json
+from wxpipe.cli.options import DEFAULT_ROOT, Json, Root, print_json
 
 if TYPE_CHECKING:
     from wxpipe.store.root import Root as OpenRoot
@@ -112,6 +112,7 @@ def search(
     from rich.table import Table
 
     from wxpipe.vectors.graph_walk import walk
+    from wxpipe.vectors.times import parse_time
 
     opened, place, of = _opened(root, satellite, unit, release)
     found = walk(opened, of, place, parse_time(at), k, steps)

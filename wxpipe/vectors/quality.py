@@ -13,7 +13,7 @@ from wxpipe.store.root import Root
 from wxpipe.vectors.answers import Answer, Coming, Quality
 from wxpipe.vectors.happened import HOURS, OWN_HOURS, SEASON_DAYS, same_season_and_hour
 from wxpipe.vectors.quality_sample import LEADS, Sample, read_sample
-from wxpipe.vectors.records import get_release
+from wxpipe.vectors.records import Part
 
 GOOD = 0.2
 """A best analog below this percentile is no good analog."""
@@ -39,13 +39,12 @@ class Reliability:
     after: tuple[Coming, ...]
 
 
-def judged(root: Root, answer: Answer) -> Answer:
+def judged(root: Root, part: Part, answer: Answer) -> Answer:
     """An answer with its quality.
 
     It is known for searches by distance whose own day is left out; filters make it worse where they leave less, as
     they should: it is held against answers without any.
     """
-    part = get_release(root, answer.release).part(answer.source)
     reason = _unknown(answer)
     if reason:
         return replace(answer, quality=Quality(why=reason))

@@ -19,7 +19,7 @@ from wxpipe.vectors.answers import UNTRAINED, Analog, Answer, Query, SearchReque
 from wxpipe.vectors.candidates import Candidates, Opener
 from wxpipe.vectors.lance_searcher import open_lance
 from wxpipe.vectors.quality import judged
-from wxpipe.vectors.records import Part, get_release, require_current
+from wxpipe.vectors.records import Part, ReleaseRecord, get_release, require_current
 from wxpipe.vectors.tables import DAY_SECONDS, SPECS, TableSpec, Unit, utc
 
 GROWTH = 4
@@ -33,13 +33,16 @@ Scores = Mapping[str, float | None]
 Measure = Callable[[Root, Source, SearchRequest, Query, Candidates], Scores]
 
 
-def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> Answer:
+def search(
+    root: Root, request: SearchRequest, opener: Opener = open_lance, release: ReleaseRecord | None = None
+) -> Answer:
     """Finds analogs.
 
     Args:
         root: where the release is.
         request: the question.
         opener: what finds the nearest; a `MemorySearchers` that is kept from one search to the next is faster.
+        release: the one that is searched, where the caller has read it already; it goes before the request's number.
 
     Raises:
         UsageError: the filter or the measure cannot be understood.
@@ -47,7 +50,8 @@ def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> A
     """
     measure = _measure(request.rerank)
     source = root.source(request.source)
-    release = require_current(root) if request.release is None else get_release(root, request.release)
+    if release is None:
+        release = require_current(root) if request.release is None else get_release(root, request.release)
     spec, part = SPECS[request.unit], release.part(source.id)
     searcher = opener(root, part, source, spec)
     query, vector = searcher.query(request)
@@ -85,7 +89,7 @@ def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> A
         matching=matching,
         warning=_warning(part, request, analogs),
     )
-    return judged(root, answer)
+    return judged(root, part, answer)
 
 
 def latest(root: Root, name: str, unit: Unit = "clip") -> datetime:
