@@ -39,7 +39,9 @@ def _lane_product(typing_context: Any, codes: Any, first: Any, numbers: Any, pla
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         here = _pointers(context, builder, signature, arguments)
-        products = builder.fmul(_small(builder, here(0, arguments[1]), LANE), _wide(builder, here(2, arguments[3])))
+        products = builder.fmul(
+            _small(builder, here(0, arguments[1]), LANE), _wide(builder, here(2, arguments[3]), LANE)
+        )
         function = ir.FunctionType(ir.FloatType(), [ir.FloatType(), products.type])
         total = builder.module.declare_intrinsic(f"llvm.vector.reduce.fadd.v{LANE}f32", fnty=function)
         return builder.call(total, [ir.Constant(ir.FloatType(), 0.0), products], fastmath=("reassoc", "nsz"))
@@ -47,7 +49,9 @@ def _lane_product(typing_context: Any, codes: Any, first: Any, numbers: Any, pla
     return types.float32(codes, types.int64, numbers, types.int64), generate
 
 
-def _tile_products(typing_context: Any, codes: Any, first: Any, numbers: Any, into: Any) -> Any:  # noqa: ARG001
+def _tile_products(
+    typing_context: Any, codes: Any, first: Any, numbers: Any, into: Any, to: Any  # noqa: ARG001
+) -> Any:  # fmt: skip
     """TILE sums at a time, each in a place of one wide register; in four chains, so that few additions wait."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -63,11 +67,22 @@ def _tile_products(typing_context: Any, codes: Any, first: Any, numbers: Any, in
             product = builder.fmul(_small(builder, here(0, place), TILE), spread, flags=("contract",))
             sums[n % 4] = builder.fadd(sums[n % 4], product, flags=("contract",))
         total = builder.fadd(builder.fadd(sums[0], sums[1]), builder.fadd(sums[2], sums[3]))
-        out = builder.bitcast(here(3, ir.Constant(ir.IntType(64), 0)), wide.as_pointer())
+        out = builder.bitcast(here(3, arguments[4]), wide.as_pointer())
         builder.store(total, out, align=4)
         return context.get_dummy_value()
 
-    return types.void(codes, types.int64, numbers, into), generate
+    return types.void(codes, types.int64, numbers, into, types.int64), generate
+
+
+def _tile_least(typing_context: Any, numbers: Any, first: Any) -> Any:  # noqa: ARG001
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        here = _pointers(context, builder, signature, arguments)
+        loaded = _wide(builder, here(0, arguments[1]), TILE)
+        function = ir.FunctionType(ir.FloatType(), [loaded.type])
+        least = builder.module.declare_intrinsic(f"llvm.vector.reduce.fmin.v{TILE}f32", fnty=function)
+        return builder.call(least, [loaded], fastmath=("nnan", "nsz"))
+
+    return types.float32(numbers, types.int64), generate
 
 
 def _pointers(context: Any, builder: Any, signature: Any, arguments: Any) -> Callable[[int, Any], Any]:
@@ -84,8 +99,8 @@ def _small(builder: Any, pointer: Any, count: int) -> Any:
     return builder.sitofp(loaded, ir.VectorType(ir.FloatType(), count))
 
 
-def _wide(builder: Any, pointer: Any) -> Any:
-    loaded = builder.load(builder.bitcast(pointer, ir.VectorType(ir.FloatType(), LANE).as_pointer()))
+def _wide(builder: Any, pointer: Any, count: int) -> Any:
+    loaded = builder.load(builder.bitcast(pointer, ir.VectorType(ir.FloatType(), count).as_pointer()))
     loaded.align = 4
     return loaded
 
@@ -94,8 +109,12 @@ def _plain_lane_product(codes: Any, first: int, numbers: Any, place: int) -> Any
     return np.dot(codes[first : first + LANE].astype(np.float32), numbers[place : place + LANE])
 
 
-def _plain_tile_products(codes: Any, first: int, numbers: Any, into: Any) -> None:
-    into[:TILE] = numbers[:LANE] @ codes[first : first + LANE * TILE].reshape(LANE, TILE).astype(np.float32)
+def _plain_tile_least(numbers: Any, first: int) -> Any:
+    return numbers[first : first + TILE].min()
+
+
+def _plain_tile_products(codes: Any, first: int, numbers: Any, into: Any, to: int) -> None:
+    into[to : to + TILE] = numbers[:LANE] @ codes[first : first + LANE * TILE].reshape(LANE, TILE).astype(np.float32)
 
 
 lane_product = _plain_lane_product if config.DISABLE_JIT else intrinsic(_lane_product)
@@ -105,8 +124,11 @@ Both arrays are contiguous and long enough, which nothing checks.
 """
 
 tile_products = _plain_tile_products if config.DISABLE_JIT else intrinsic(_tile_products)
-"""TILE sums of LANE products each, into a float32 array (TILE,): of int8 (LANE, TILE) from a place of an array (n,) on,
-and the first LANE numbers of a float32 array (m,), along the first axis.
+"""TILE sums of LANE products each, into a float32 array from a place on: of int8 (LANE, TILE) from a place of an array
+(n,) on, and the first LANE numbers of a float32 array (m,), along the first axis.
 
 All arrays are contiguous and long enough, which nothing checks.
 """
+
+tile_least = _plain_tile_least if config.DISABLE_JIT else intrinsic(_tile_least)
+"""The least of TILE numbers, none of them no number, of a float32 array from one place on; nothing is checked."""

@@ -233,11 +233,11 @@ def test_a_low_recall_is_not_released(tiny: TinyRoot, monkeypatch: pytest.Monkey
 
 
 def test_a_planted_bad_index_is_not_released(tiny: TinyRoot, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixteen codes for all vectors: however many partitions are looked into, most rows look alike."""
+    """Sixteen codes for each half of a vector: however many partitions are looked into, many rows look alike."""
     from wxpipe.vectors import index
 
     def planted(table: Any, _rows: int) -> None:
-        bad = IvfPq(distance_type="l2", num_partitions=1, num_sub_vectors=1, num_bits=4)
+        bad = IvfPq(distance_type="l2", num_partitions=1, num_sub_vectors=2, num_bits=4)
         table.create_index("vector", config=bad)
 
     build(tiny.root)

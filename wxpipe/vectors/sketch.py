@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from wxpipe.kernels import LANE, TILE, fast_kernel, kernel, lane_product, tile_products
+from wxpipe.kernels import LANE, TILE, fast_kernel, kernel, lane_product, tile_least, tile_products
 from wxpipe.vectors.exact_scan import Floats, empty_heap, offer, sort_heap, squared_distance
 from wxpipe.vectors.ranges import Ranges, Rows
 
@@ -172,22 +172,19 @@ def _turned(query: Floats, middle: Floats, turn: Floats, head: Floats, numbers: 
 
 
 @fast_kernel
-def _tell_tile(
-    codes: Codes, bounds: Floats, tile: int, head: Floats, numbers: Floats, products: np.float32, radius: np.float32,
-    sums: Floats, least: Floats,
-) -> np.float32:  # fmt: skip
-    """Of each block of a tile a distance that no row of it is below (with full care); returns the least of them."""
-    tile_products(codes, tile * TILE * BLOCK_HEAD, head, sums)
-    first = tile * TILE
-    for n in range(TILE):
-        place = first + n
-        most = sums[n] * bounds[1, place] + products * (numbers[3] * bounds[2, place] + numbers[4] * bounds[3, place])
-        squared = (bounds[0, place] + numbers[0]) * np.float32(1 - SLACK) - np.float32(2) * most
-        least[place] = np.sqrt(max(squared, np.float32(0))) - radius * bounds[4, place]
-    lowest: np.float32 = least[first]
-    for n in range(1, TILE):
-        lowest = min(lowest, least[first + n])
-    return lowest
+def _bound_blocks(
+    least: Floats, squared: Floats, scales: Floats, errors: Floats, rests: Floats, radii: Floats, numbers: Floats,
+    products: np.float32, radius: np.float32,
+) -> None:  # fmt: skip
+    """Of blocks, whose products with the query's head are in least, distances that no row is below (with full care).
+
+    All arrays have one length; so long a loop without branches becomes one of wide instructions.
+    """
+    total, head, rest = numbers[0], numbers[3], numbers[4]
+    for n in range(len(least)):
+        most = least[n] * scales[n] + products * (head * errors[n] + rest * rests[n])
+        found = (squared[n] + total) * np.float32(1 - SLACK) - np.float32(2) * most
+        least[n] = np.sqrt(max(found, np.float32(0))) - radius * radii[n]
 
 
 @fast_kernel
@@ -215,19 +212,28 @@ def _search(
     if k == 0:
         return distances, found, read
     share, products, radius = np.float32(of_rows), np.float32(of_blocks), np.float32(of_radius)
-    head, numbers, sums = np.empty(ROW_HEAD, np.float32), np.empty(5, np.float32), np.empty(TILE, np.float32)
+    head, numbers = np.empty(ROW_HEAD, np.float32), np.empty(5, np.float32)
     _turned(query, middle, turn, head, numbers)
     least = np.empty(block_bounds.shape[1], np.float32)
-    tile_least = np.empty(len(least) // TILE, np.float32)
+    of_tiles = np.empty(len(least) // TILE, np.float32)
     best, tiles = empty_heap(LEAST_TILES + k // ROWS_A_TILE)
     done = 0
     for n in range(len(starts)):
-        for tile in range(max(done, starts[n] // TILE_ROWS), (stops[n] - 1) // TILE_ROWS + 1):
-            lowest = _tell_tile(tile_codes, block_bounds, tile, head, numbers, products, radius, sums, least)
-            tile_least[tile] = lowest
+        start, stop = max(done, starts[n] // TILE_ROWS), (stops[n] - 1) // TILE_ROWS + 1
+        if start >= stop:
+            continue
+        for tile in range(start, stop):
+            tile_products(tile_codes, tile * TILE * BLOCK_HEAD, head, least, tile * TILE)
+        first, last = start * TILE, stop * TILE
+        _bound_blocks(least[first:last], block_bounds[0, first:last], block_bounds[1, first:last],
+                      block_bounds[2, first:last], block_bounds[3, first:last], block_bounds[4, first:last], numbers,
+                      products, radius)  # fmt: skip
+        for tile in range(start, stop):
+            lowest = tile_least(least, tile * TILE)
+            of_tiles[tile] = lowest
             if lowest < best[0]:
                 offer(best, tiles, lowest, tile)
-            done = tile + 1
+        done = stop
     # The nearest tiles first: then nearly all others are further than what is known.
     near = best[0]
     reach = np.float32(np.inf)
@@ -237,7 +243,7 @@ def _search(
             while row < stops[n]:
                 tile = row // TILE_ROWS
                 end = min((tile + 1) * TILE_ROWS, stops[n])
-                lowest = tile_least[tile]
+                lowest = of_tiles[tile]
                 if lowest <= reach and (lowest > near) == (later == 1):
                     read += _visit(vectors, row_codes, row_bounds, least, query, head, numbers, share, row, end,
                                    reach, distances, found)  # fmt: skip
