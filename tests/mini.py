@@ -59,8 +59,12 @@ def make_archive(folder: Path, slots: int, missing: Sequence[datetime] = ()) -> 
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The environment without settings of whoever runs the tests; leases that do not expire by themselves."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WXPIPE_")}
+    """The environment without settings of whoever runs the tests; leases that do not expire by themselves.
+
+    Lines of programs that are run so are not counted for coverage: it would make them half as slow again, and who is
+    killed does not tell.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WXPIPE_", "COVERAGE_PROCESS"))}
     return {**kept, "WXPIPE_LEASE_SECONDS": "600", "COLUMNS": "200", **extra}
 
 

@@ -58,7 +58,11 @@ def spoil_one_and_mend_it(trial: Trial, sound: Trial, name: str) -> set[str]:
     return ran
 
 
-@pytest.mark.parametrize("name", FAULTS)
+# All of them at once, and a month of all, are below and in `test_month_of_faults`.
+ALONE = [pytest.param(name, marks=pytest.mark.slow) if n % 3 else name for n, name in enumerate(FAULTS)]
+
+
+@pytest.mark.parametrize("name", ALONE)
 def test_a_fault_is_named_and_its_repair_mends_just_what_it_spoiled(trial: Trial, titled: Trial, name: str) -> None:
     ran = spoil_one_and_mend_it(trial, titled, name)
     if FAULTS[name].spreads:

@@ -1,6 +1,6 @@
 """Whether work grows with days and with nothing else, and what Dask's workers lose against bare processes.
 
-    python -m tests.benchmarks.scaling [--satellite mini] [--repeats 3]
+    python -m tests.benchmarks.scaling [--satellite mini] [--scale 1] [--days 16] [--repeats 3]
 
 An issue asks that processor seconds be a + b x days over 1, 2, 4 and 8 synthetic days, with residuals within 10 % and
 the runner's memory flat; and that two workers do at least .9 of what two bare processes do, which take turns with them.
@@ -139,25 +139,28 @@ def against_bare(trial: Trial, source: Source, days: int, repeats: int, workers:
     return found
 
 
+def tell_growth(took: dict[int, dict[str, float]]) -> None:
+    a, b, off = residuals({n: sample["processor"] for n, sample in took.items()})
+    print(f"processor seconds = {a:.2f} + {b:.2f} x days")
+    for n, sample in took.items():
+        print(f"{n} days: {sample['processor']:7.2f} s, residual {off[n]:+.1%}, peak {sample['peak'] / 1e6:,.0f} MB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scaling", description=__doc__.split("\n")[0])
     parser.add_argument("--satellite", default="mini")
     parser.add_argument("--scale", type=int, default=1, help="makes pictures so many times smaller")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--days", type=int, default=16, help="that two workers share")
+    parser.add_argument("--only-workers", action="store_true", help="leaves out how one process grows with days")
     options = parser.parse_args()
     print(machine())
     known = find_source({**shipped_satellites(), **site_satellites()}, options.satellite)
     source = Source(scaled(known.satellite, options.scale), known.area_name)
     with tempfile.TemporaryDirectory() as folder:
         trial = make_trial(Path(folder), source, max(options.days, *LENGTHS))
-        took = growth(trial, LENGTHS, options.repeats)
-        a, b, off = residuals({n: sample["processor"] for n, sample in took.items()})
-        print(f"processor seconds = {a:.2f} + {b:.2f} x days")
-        for n, sample in took.items():
-            print(
-                f"{n} days: {sample['processor']:7.2f} s, residual {off[n]:+.1%}, peak {sample['peak'] / 1e6:,.0f} MB"
-            )
+        if not options.only_workers:
+            tell_growth(growth(trial, LENGTHS, options.repeats))
         pairs = against_bare(trial, source, options.days, options.repeats)
         for alone, dask in pairs:
             print(

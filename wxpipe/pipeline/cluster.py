@@ -139,23 +139,31 @@ class _Window:
         try:
             self._follow()
             while self._running:
-                try:
-                    future = self._ended.get(timeout=FOLLOW_SECONDS)
-                except Empty:
+                ended = self._await()
+                if not ended:
                     self._follow()
                     continue
-                task = self._running.pop(future)
-                if future.status == "finished":
-                    yield future.result()
-                else:
+                tasks = {future: self._running.pop(future) for future in ended}
+                finished = [future for future in ended if future.status == "finished"]
+                if len(finished) < len(ended):
                     self._follow()  # a worker that cannot take part is told apart from a task that kills
-                    fallen.append(task)
+                    fallen += [task for future, task in tasks.items() if future.status != "finished"]
+                yield from self._client.gather(finished)  # one answer of the scheduler for all that ended meanwhile
                 if self._team.looked_long_ago():
                     self._follow()
                 self._submit()
             yield from (_alone(self._client, task) for task in fallen)
         finally:
             self._end()
+
+    def _await(self) -> list[Any]:
+        """Futures that have ended: one at least, unless none does for a while."""
+        ended: list[Any] = []
+        with suppress(Empty):
+            ended.append(self._ended.get(timeout=FOLLOW_SECONDS))
+            while True:
+                ended.append(self._ended.get_nowait())
+        return ended
 
     def _follow(self) -> None:
         """Looks who is there now."""
