@@ -2,21 +2,21 @@
 
     python -m tests.benchmarks.search_speed --rows 350000 --rows 1000000
 
-Every peer that can be tuned is given, in each window, the least effort at which it finds .99 of the true nearest;
-where none is enough it has no figure. Queries come from days after the last that is searched. Methods take turns at
-each query; a ratio is of medians. `hnswlib` has no filter but a Python callback, and PyNNDescent none: both are asked
-for all rows alone. The peers are installed by the extra `bench`.
+Every peer that can be tuned is given, for each filter and k, the least effort at which it finds .99 of the true nearest
+of the very queries that are timed; where none is enough it has no figure. The planner is not tuned: it has what it
+measured on the archive's own vectors. Queries come from days after the last that is searched. Methods take turns, ten
+queries each; a ratio is of medians of processor time, since others may be busy on the machine, and what the wall says
+stands beside it. The peers are installed by the extra `bench`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tests.benchmarks.report import THREAD_VARIABLES, load, machine
 
@@ -25,251 +25,263 @@ os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
 import numpy as np
 import numpy.typing as npt
 
-from tests.benchmarks.weather_series import Floats, series
-from wxpipe.vectors.memory import TimeVectors
+from tests.benchmarks.search_peers import (
+    CADENCE,
+    EFFORTS,
+    FIRST,
+    LANCE,
+    PEERS,
+    Archive,
+    Found,
+    Method,
+    Way,
+    planner_method,
+)  # fmt: skip
+from tests.benchmarks.weather_series import Floats
+from wxpipe.vectors.candidates import Candidates
 from wxpipe.vectors.planner import Planner
 from wxpipe.vectors.ranges import Ranges
-from wxpipe.vectors.times import TimeFilter
+from wxpipe.vectors.search import group
 
-WINDOWS = (0.001, 0.01, 0.05, 0.25, 1.0)
-EFFORTS = {"faiss IVF": (4, 16, 64, 128, 256), "faiss HNSW": (32, 64, 128, 256, 512, 1024),
-           "hnswlib": (32, 64, 128, 256, 512, 1024), "PyNNDescent": (0.1, 0.2, 0.3, 0.5)}  # fmt: skip
-UNSEEN_ROWS = 96 * 60
-FIRST = 1_293_840_000
-"""1 January 2011."""
-CADENCE = 900
 RECALL = 0.99
-
-Found = npt.NDArray[np.int64]
-Way = Callable[[Floats, Ranges, int], Found]
-
-
-@dataclass(frozen=True)
-class Archive:
-    """What is searched, its squared lengths, and queries from days after it."""
-
-    rows: TimeVectors
-    norms: Floats
-    queries: Floats
-
-    @classmethod
-    def make(cls, rows: int, queries: int, redness: float = 1.0) -> Archive:
-        vectors = series(rows + UNSEEN_ROWS, redness=redness)
-        starts = FIRST + CADENCE * np.arange(rows, dtype=np.int64)
-        there = TimeVectors(starts, starts, starts + 6 * 3600, vectors[:rows])
-        unseen = np.linspace(rows + 192, rows + UNSEEN_ROWS - 1, queries).astype(int)
-        return cls(there, np.einsum("ij,ij->i", vectors[:rows], vectors[:rows]), vectors[unseen])
-
-    def filters(self) -> dict[str, Ranges]:
-        """The windows, and what a forecaster asks, by name."""
-        count = len(self.rows)
-        found = {}
-        for share in WINDOWS:
-            size = int(share * count)
-            found[f"{100 * share:g} %"] = Ranges.one((count - size) // 3, (count - size) // 3 + size)
-        times = {"season": TimeFilter(season=(7, 15)), "hour": TimeFilter(hours=(6, 7)),
-                 "season x years": TimeFilter(season=(7, 15), years=(2012, 2014))}  # fmt: skip
-        found |= {name: self.rows.within(asked) for name, asked in times.items()}
-        found["mask of 1 %"] = Ranges.from_mask(np.random.default_rng(1).random(count) < 0.01)
-        return found
+MOST_K = 500
+BATCH = 10
+SECONDS_A_METHOD = 4.0
+TUNED_BY = 30
+OWN, OWN_EXACT = "planner", "planner, exact"
+EPISODES, FIRST_CANDIDATES, GROWTH = 10, 80, 4
+DAY_ROWS, CLIP_SECONDS = 96, 6 * 3600
 
 
-def ways(archive: Archive, only: str = "") -> dict[str, Callable[[float], Way]]:
-    """Every method by name: given an effort, a function of query, rows and k."""
+@dataclass
+class Timed:
+    """A method in one table: its way at its effort, recall, seconds of each query, of a processor and on the wall."""
+
+    way: Way | None
+    effort: float
+    recall: float
+    queries: int = 0
+    took: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+    both: float = 0.0
+    """Queries a second, of two threads together."""
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.took))
+
+
+def methods(archive: Archive, names: Sequence[str]) -> dict[str, Method]:
+    """The planner and those peers, built."""
     import faiss
 
     faiss.omp_set_num_threads(1)
-    vectors, norms = archive.rows.vectors, archive.norms
-    planner = Planner.over(vectors)
-    print(f"planner: sketches from {planner.sketch_from} rows on", flush=True)
-
-    def gathered(rows: Ranges) -> Any:
-        return slice(int(rows.starts[0]), int(rows.stops[0])) if len(rows) == 1 else rows.rows()
-
-    def numbered(place: Any, found: Found) -> Found:
-        return found + place.start if isinstance(place, slice) else place[found]
-
-    def ours(query: Floats, rows: Ranges, k: int) -> Found:
-        return planner.nearest(query, rows, k)[1]
-
-    def blas(query: Floats, rows: Ranges, k: int) -> Found:
-        place = gathered(rows)
-        apart = norms[place] - 2 * (vectors[place] @ query)
-        return numbered(place, np.argpartition(apart, k - 1)[:k])
-
-    def naive(query: Floats, rows: Ranges, k: int) -> Found:
-        place = gathered(rows)
-        return numbered(place, np.argsort(((vectors[place] - query) ** 2).sum(axis=1))[:k])
-
-    def flat(query: Floats, rows: Ranges, k: int) -> Found:
-        place = gathered(rows)
-        return numbered(place, faiss.knn(query[np.newaxis], vectors[place], k)[1][0])
-
-    found: dict[str, Callable[[float], Way]] = {
-        "planner": lambda _: ours, "BLAS": lambda _: blas, "naive": lambda _: naive, "faiss.knn": lambda _: flat,
-    }  # fmt: skip
-    builders = {"faiss IVF": _ivf, "faiss HNSW": _hnsw, "hnswlib": _hnswlib, "PyNNDescent": _pynndescent}
-    for name, build in builders.items():
-        if only and name not in only.split(","):
-            continue
+    began = time.perf_counter()
+    planner = Planner.over(archive.rows.vectors)
+    print(f"planner: loaded in {time.perf_counter() - began:.1f} s, {planner.care}, sketches from "
+          f"{planner.sketch_from} rows on, {planner.sketch.nbytes / len(archive.rows):.0f} bytes a row beside the "
+          f"vectors; load {load()}", flush=True)  # fmt: skip
+    found = {OWN: planner_method(planner), OWN_EXACT: planner_method(planner, exact=True)}
+    for name in names:
         began = time.perf_counter()
-        found[name] = build(vectors)
-        print(f"{name}: built in {time.perf_counter() - began:.0f} s, load {load()}", flush=True)
+        found[name] = PEERS[name](archive)
+        print(f"{name}: built in {time.perf_counter() - began:.0f} s; load {load()}", flush=True)
     return found
 
 
-def _selected(index: Any, parameters: Callable[..., Any], vectors: Floats) -> Way:
-    import faiss
-
-    def way(query: Floats, rows: Ranges, k: int) -> Found:
-        if len(rows) == 1 and rows.count == len(vectors):
-            asked = parameters()
-        elif len(rows) == 1:
-            asked = parameters(sel=faiss.IDSelectorRange(int(rows.starts[0]), int(rows.stops[0])))
-        else:
-            asked = parameters(sel=faiss.IDSelectorBitmap(rows.bitmap(len(vectors))))
-        found: Found = index.search(query[np.newaxis], k, params=asked)[1][0]
-        return found
-
-    return way
+def true_distances(archive: Archive, rows: Ranges) -> list[npt.NDArray[np.float64]]:
+    """Of each query the squared distances of the MOST_K nearest, float64."""
+    vectors, places, found = archive.rows.vectors, rows.rows(), []
+    there = vectors[int(rows.starts[0]) : int(rows.stops[0])] if len(rows) == 1 else vectors[places]
+    norms = archive.norms[places]
+    for query in archive.queries:
+        apart = norms - 2 * (there @ query)
+        wanted = min(len(places), MOST_K + 16)
+        close = places[np.argpartition(apart, wanted - 1)[:wanted]]
+        found.append(np.sort(_squared(vectors[close], query))[:MOST_K])
+    return found
 
 
-def _ivf(vectors: Floats) -> Callable[[float], Way]:
-    import faiss
-
-    index = faiss.index_factory(vectors.shape[1], f"IVF{max(16, round(1.7 * len(vectors) ** 0.5))},Flat")
-    index.train(vectors[:: max(1, len(vectors) // 100_000)].copy())
-    index.add(vectors)
-    return lambda probes: _selected(
-        index, lambda **more: faiss.SearchParametersIVF(nprobe=int(probes), **more), vectors
-    )
+def recall(archive: Archive, query: Floats, found: Found, true: npt.NDArray[np.float64], k: int) -> float:
+    """Share of the true k nearest, told by distances: equal ones in another order do no harm."""
+    apart = _squared(archive.rows.vectors[found[found >= 0]], query)
+    return float((apart <= true[k - 1] * (1 + 1e-6)).sum() / k)
 
 
-def _hnsw(vectors: Floats) -> Callable[[float], Way]:
-    import faiss
-
-    index = faiss.IndexHNSWFlat(vectors.shape[1], 16)
-    index.hnsw.efConstruction = 100
-    index.add(vectors)
-    return lambda effort: _selected(
-        index, lambda **more: faiss.SearchParametersHNSW(efSearch=int(effort), **more), vectors
-    )
+def _squared(vectors: Floats, query: Floats) -> npt.NDArray[np.float64]:
+    found: npt.NDArray[np.float64] = ((vectors.astype(np.float64) - query) ** 2).sum(axis=1)
+    return found
 
 
-def _hnswlib(vectors: Floats) -> Callable[[float], Way]:
-    import hnswlib
-
-    index = hnswlib.Index("l2", vectors.shape[1])
-    index.init_index(len(vectors), ef_construction=100, M=16)
-    index.set_num_threads(1)
-    index.add_items(vectors)
-
-    def at(effort: float) -> Way:
-        def way(query: Floats, rows: Ranges, k: int) -> Found:
-            if rows.count != len(vectors):
-                return np.zeros(0, np.int64)
-            index.set_ef(max(int(effort), k))
-            return index.knn_query(query, k)[0][0].astype(np.int64)
-
-        return way
-
-    return at
-
-
-def _pynndescent(vectors: Floats) -> Callable[[float], Way]:
-    import pynndescent
-
-    index = pynndescent.NNDescent(vectors, n_neighbors=30, random_state=0, n_jobs=1)
-    index.prepare()
-
-    def at(effort: float) -> Way:
-        def way(query: Floats, rows: Ranges, k: int) -> Found:
-            if rows.count != len(vectors):
-                return np.zeros(0, np.int64)
-            return index.query(query[np.newaxis], k=k, epsilon=effort)[0][0].astype(np.int64)
-
-        return way
-
-    return at
-
-
-def recall(archive: Archive, query: Floats, rows: Ranges, found: Found, k: int) -> float:
-    """Share of the true k nearest, told by float64 distances: equal distances in another order do no harm."""
-    vectors = archive.rows.vectors
-    near = archive.norms[rows.rows()] - 2 * (vectors[rows.rows()] @ query)
-    close = rows.rows()[np.argsort(near)[: 2 * k + 16]]
-    true = np.sort(((vectors[close].astype(np.float64) - query) ** 2).sum(axis=1))[:k]
-    found = found[found >= 0]
-    apart = ((vectors[found].astype(np.float64) - query) ** 2).sum(axis=1)
-    return float((apart <= true[-1] * (1 + 1e-6)).sum() / len(true))
-
-
-def tuned(archive: Archive, name: str, make: Callable[[float], Way], rows: Ranges, k: int) -> tuple[Way | None, float]:
-    """The method at the least effort that is enough, and its recall."""
-    reached = 0.0
+def tuned(
+    archive: Archive, name: str, method: Method, rows: Ranges, k: int, true: Sequence[npt.NDArray[np.float64]]
+) -> Timed:
+    """The method at the least effort that is enough."""
+    step = max(1, len(archive.queries) // TUNED_BY)
+    if name in (LANCE, "naive"):
+        step *= 3
+    best = Timed(None, 0, 0.0)
     for effort in EFFORTS.get(name, (0,)):
-        way = make(effort)
-        reached = float(np.mean([recall(archive, q, rows, way(q, rows, k), k) for q in archive.queries[::3]]))
-        if reached >= RECALL:
-            return way, reached
-    return None, reached
-
-
-def compare(archive: Archive, found: Mapping[str, Callable[[float], Way]], k: int) -> None:
-    """Prints a line for each filter and method."""
-    print(f"\nk = {k}, load {load()}")
-    print("| filter | rows | method | recall | median us | p99 us | QPS, 2 threads | planner is |")
-    print("|---|---|---|---|---|---|---|---|")
-    for name, rows in archive.filters().items():
-        if rows.count < k:
-            continue
-        able: dict[str, Way] = {}
-        recalls = {}
-        for method, make in found.items():
-            way, recalls[method] = tuned(archive, method, make, rows, k)
-            if way is not None:
-                able[method] = way
-        took: dict[str, list[float]] = {method: [] for method in able}
-        for query in archive.queries:
-            for method, way in able.items():
-                began = time.perf_counter()
-                way(query, rows, k)
-                took[method].append(time.perf_counter() - began)
-        own = float(np.median(took["planner"]))
-        for method in found:
-            if method not in able:
-                if recalls[method]:
-                    print(f"| {name} | {rows.count} | {method} | {recalls[method]:.3f} | not .99 at any effort | | | |")
-                continue
-            median, late = np.percentile(took[method], (50, 99))
-            both = _throughput(able[method], archive, rows, k)
-            print(f"| {name} | {rows.count} | {method} | {recalls[method]:.3f} | {1e6 * median:.0f} | {1e6 * late:.0f} "
-                  f"| {both:.0f} | {median / own:.2f} times as fast |", flush=True)  # fmt: skip
-
-
-def _throughput(way: Way, archive: Archive, rows: Ranges, k: int) -> float:
-    """Queries a second, two threads at once."""
-    with ThreadPoolExecutor(2) as pool:
+        way = method(effort)
         began = time.perf_counter()
-        list(pool.map(lambda query: way(query, rows, k), archive.queries))
-        return len(archive.queries) / (time.perf_counter() - began)
+        asked = range(0, len(archive.queries), step)
+        shares = [recall(archive, q, way(q, rows, k), true[n], k) for n in asked for q in [archive.queries[n]]]
+        took = (time.perf_counter() - began) / len(asked)
+        best = Timed(way if np.mean(shares) >= RECALL else None, effort, float(np.mean(shares)))
+        best.queries = int(np.clip(SECONDS_A_METHOD / took, BATCH, len(archive.queries)))
+        if best.way is not None or not best.recall:
+            break
+    return best
+
+
+def measure(archive: Archive, timed: Mapping[str, Timed], rows: Ranges, k: int) -> None:
+    """Takes the time of every query of every method, ten at a turn, and of two threads."""
+    able = {name: one for name, one in timed.items() if one.way is not None}
+    for first in range(0, len(archive.queries), BATCH):
+        for one in able.values():
+            for query in archive.queries[first : min(first + BATCH, one.queries)]:
+                began, worked = time.perf_counter(), time.process_time()
+                one.way(query, rows, k)
+                one.took.append(time.process_time() - worked)
+                one.wall.append(time.perf_counter() - began)
+    for one in able.values():
+        one.both = _by_two(lambda query, way=one.way: way(query, rows, k), archive.queries[: one.queries])
+
+
+def _by_two(work: Callable[[Floats], object], queries: Floats) -> float:
+    """Queries a second, two threads at once, each with half of the queries."""
+
+    def loop(part: Floats) -> None:
+        start.wait()
+        for query in part:
+            work(query)
+
+    start = threading.Barrier(3)
+    threads = [threading.Thread(target=loop, args=(queries[n::2],)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    began = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    return len(queries) / (time.perf_counter() - began)
+
+
+def compare(archive: Archive, found: Mapping[str, Method], k: int, truths: dict[str, list[npt.NDArray[np.float64]]],
+            only: Sequence[str] = ()) -> dict[str, dict[str, Timed]]:  # fmt: skip
+    """Prints a line for each filter and method; figures by filter and method."""
+    print(f"\nk = {k}, load {load()}")
+    print("| filter | rows | method | effort | recall | median us | wall us | p99, wall us | QPS | QPS, 2 threads "
+          "| planner is |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    result = {}
+    for name, rows in archive.filters().items():
+        if rows.count < 2 * k or (only and name not in only):
+            continue
+        if name not in truths:
+            truths[name] = true_distances(archive, rows)
+        timed = {method: tuned(archive, method, make, rows, k, truths[name]) for method, make in found.items()}
+        measure(archive, timed, rows, k)
+        result[name] = timed
+        for method, one in timed.items():
+            print(_line(name, rows, method, one, timed[OWN]), flush=True)
+    return result
+
+
+def _line(name: str, rows: Ranges, method: str, one: Timed, own: Timed) -> str:
+    effort = f"{one.effort:g}" if method in EFFORTS else ""
+    begin = f"| {name} | {rows.count} | {method} | {effort} |"
+    if one.way is None:
+        reached = f"{one.recall:.3f} | not .99 at any effort" if one.recall else "| cannot filter"
+        return f"{begin} {reached} | | | | | |"
+    middle, late = np.percentile(one.wall, (50, 99)) * 1e6
+    ratio = f"{one.median / own.median:.2f} times as fast" if own.way is not None else "below .99"
+    figures = (f"{one.recall:.3f}", f"{1e6 * one.median:.0f}", f"{middle:.0f}", f"{late:.0f}",
+               f"{len(one.wall) / sum(one.wall):,.0f}", f"{one.both:,.0f}", ratio)  # fmt: skip
+    return f"{begin} {' | '.join(figures)} |"
+
+
+def summary(result: Mapping[str, Mapping[str, Timed]]) -> str:
+    """The planner beside BLAS and the best single peer of each filter, and how far each fixed method falls behind."""
+    lines = ["| filter | planner us | against BLAS | best peer | against it |", "|---|---|---|---|---|"]
+    worst: dict[str, tuple[float, str]] = {}
+    for name, timed in result.items():
+        own = timed[OWN]
+        peers = {method: one for method, one in timed.items() if method not in (OWN, OWN_EXACT) and one.took}
+        if not own.took or not peers:
+            lines.append(f"| {name} | below .99 | | | |")
+            continue
+        for method in timed.keys() - {OWN, OWN_EXACT}:
+            ratio = peers[method].median / own.median if method in peers else np.inf
+            worst[method] = max(worst.get(method, (0.0, "")), (ratio, name))
+        best = min(peers, key=lambda method: peers[method].median)
+        blas = f"{peers['BLAS'].median / own.median:.1f}" if "BLAS" in peers else ""
+        lines.append(f"| {name} | {1e6 * own.median:.0f} | {blas} | {best} | {peers[best].median / own.median:.2f} |")
+    lines += ["", "| always this | is so many times slower than the planner | at |", "|---|---|---|"]
+    lines += [f"| {method} | {ratio:.1f} | {name} |" for method, (ratio, name) in sorted(worst.items())]
+    return "\n".join(lines)
+
+
+def episodes(archive: Archive, found: Mapping[str, Method], efforts: Mapping[str, float]) -> None:
+    """Prints what the first ten episodes of rows of the archive take, their own 24 hours out; candidates grow."""
+    count = len(archive.rows)
+    asked = np.linspace(DAY_ROWS, count - DAY_ROWS - 1, min(60, len(archive.queries))).astype(int).tolist()
+    print(f"\nfirst {EPISODES} episodes, own 24 h out, load {load()}")
+    print("| method | effort | right | median us | p99 us | planner is |")
+    print("|---|---|---|---|---|---|")
+    kept: dict[str, list[list[int]]] = {}
+    took: dict[str, list[float]] = {name: [] for name in found}
+    for row in asked:
+        rows = Ranges.of([0, row + DAY_ROWS + 1], [row - DAY_ROWS, count])
+        for name, method in found.items():
+            way = method(efforts.get(name, 0))
+            if way is None or name in ("naive", LANCE, "hnswlib", "PyNNDescent"):
+                continue
+            began = time.process_time()
+            kept.setdefault(name, []).append(_episodes(archive, way, archive.rows.vectors[row], rows))
+            took[name].append(time.process_time() - began)
+    for name, answers in kept.items():
+        right = np.mean([len(set(a) & set(b)) / EPISODES for a, b in zip(answers, kept[OWN_EXACT], strict=True)])
+        median, late = np.percentile(took[name], (50, 99)) * 1e6
+        print(f"| {name} | {efforts.get(name, 0):g} | {right:.3f} | {median:.0f} | {late:.0f} | "
+              f"{median / 1e6 / np.median(took[OWN]):.2f} times as fast |", flush=True)  # fmt: skip
+
+
+def _episodes(archive: Archive, way: Way, query: Floats, rows: Ranges) -> list[int]:
+    """The best row of each of the first episodes, as `search` finds them."""
+    limit = FIRST_CANDIDATES
+    while True:
+        near = way(query, rows, min(limit, rows.count))
+        near = near[near >= 0]
+        near = near[np.argsort(_squared(archive.rows.vectors[near], query), kind="stable")]
+        starts = FIRST + CADENCE * near
+        groups = group(Candidates([], starts, starts + CLIP_SECONDS, starts.astype(np.float64)), EPISODES, True)
+        if len(groups) >= EPISODES or limit >= rows.count:
+            return [int(near[members[0]]) for members in groups]
+        limit *= GROWTH
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.search_speed", description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, action="append", help="vectors; may be given more than once")
     parser.add_argument("--k", type=int, action="append", help="neighbours; 10, 50, 100 and 500 where none is given")
-    parser.add_argument("--queries", type=int, default=60)
+    parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--redness", type=float, default=1.0, help="see weather_series")
-    parser.add_argument("--peers", default="", help="built indices, comma separated: " + ", ".join(EFFORTS))
+    parser.add_argument("--filters", default="", help="comma separated; all where none is given")
+    parser.add_argument("--peers", default=",".join(PEERS), help="comma separated: " + ", ".join(PEERS))
     options = parser.parse_args()
     print(machine())
     for rows in options.rows or [350_000]:
         archive = Archive.make(rows, options.queries, options.redness)
         print(f"\n{rows} vectors of 128, redness {options.redness}")
-        found = ways(archive, options.peers)
+        found = methods(archive, [name for name in options.peers.split(",") if name])
+        truths: dict[str, list[npt.NDArray[np.float64]]] = {}
+        efforts: dict[str, float] = {}
         for k in options.k or [10, 50, 100, 500]:
-            compare(archive, found, k)
+            result = compare(archive, found, k, truths, [name for name in options.filters.split(",") if name])
+            print(f"\nk = {k}\n{summary(result)}", flush=True)
+            efforts |= {name: one.effort for name, one in result.get("100 %", {}).items() if k <= 100}
+        episodes(archive, found, efforts)
     print(f"load at the end {load()}")
 
 

@@ -22,6 +22,7 @@ from tests.benchmarks import (
     prediction,
     scale,
     scaling,
+    search_peers,
     search_speed,
     service,
     weather_series,
@@ -160,12 +161,16 @@ def test_weather_series_are_as_alike_as_they_say() -> None:
 
 def test_methods_of_search_are_compared_at_equal_recall(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("faiss")
-    archive = search_speed.Archive.make(12_000, 6)
-    found = search_speed.ways(archive, "faiss IVF")
-    search_speed.compare(archive, found, 5)
-    told = [line for line in capsys.readouterr().out.splitlines() if "| planner |" in line]
-    assert len(told) == 7  # so short a series ends before the season
-    assert all("| 1.000 |" in line for line in told)
+    archive = search_peers.Archive.make(12_000, 10)
+    found = search_speed.methods(archive, ["BLAS", "faiss IVF"])
+    result = search_speed.compare(archive, found, 5, {}, ["1 %", "100 %", "hour"])
+    assert list(result) == ["1 %", "100 %", "hour"]
+    for name, timed in result.items():
+        assert timed["planner, exact"].recall == timed["BLAS"].recall == 1, name
+        assert len(timed["planner"].took) == 10
+    assert "| always this |" in search_speed.summary(result)
+    search_speed.episodes(archive, found, {"faiss IVF": 64})
+    assert "| planner, exact | 0 | 1.000 |" in capsys.readouterr().out
 
 
 def test_the_graph_is_compared_with_its_peers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lancedb.index import IvfPq
 
 from tests.vectors.tiny_root import DAYS, MODEL, SOURCE, TinyRoot
 from wxpipe.errors import NotFoundError, RefusedError, WxpipeError
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context
 from wxpipe.vectors.content import table_digest
-from wxpipe.vectors.records import newest_release, put_release
+from wxpipe.vectors.records import newest_release, put_release, require_current
 from wxpipe.vectors.release import (
     Release,
     ReleaseRecord,
@@ -220,16 +221,34 @@ def test_the_gate_finds_other_content(tiny: TinyRoot, monkeypatch: pytest.Monkey
 def test_a_low_recall_is_not_released(tiny: TinyRoot, monkeypatch: pytest.MonkeyPatch) -> None:
     from wxpipe.vectors import index
 
-    monkeypatch.setattr(index, "recalls", lambda _table: {"all": 0.5, "hour": 0.9, "month": 0.99})
+    monkeypatch.setattr(index, "recalls", lambda _table, _probes: {"all": 0.5, "hour": 0.9, "month": 0.99})
     with pytest.raises(
-        WxpipeError, match=r"finds 0\.500 of the true 10 nearest among all rows, 0\.900 .* hour .*0\.95"
+        WxpipeError, match=r"finds 0\.500 of the true 10 nearest among all rows, 0\.900 .* hour .*0\.99"
     ):
         build(tiny.root, exact_below=50)
     monkeypatch.undo()
     release = build(tiny.root, exact_below=50)
     found = release.parts[0].tables["clips"].index
     assert found["kind"] == "ivf_flat"
-    assert found["recall"] >= 0.95
+    assert found["recall"] >= 0.99
+    assert found["probes"] == index.PROBES[0]
+
+
+def test_a_planted_bad_index_is_not_released(tiny: TinyRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen codes for each half of a vector: however many partitions are looked into, many rows look alike."""
+    from wxpipe.vectors import index
+
+    def planted(table: Any, _rows: int) -> None:
+        bad = IvfPq(distance_type="l2", num_partitions=1, num_sub_vectors=2, num_bits=4)
+        table.create_index("vector", config=bad)
+
+    build(tiny.root)
+    promote(tiny.root)
+    tiny.write_vectors(DAYS[1], seed=4)
+    monkeypatch.setattr(index, "_create", planted)
+    with pytest.raises(WxpipeError, match=r"the index finds 0\.\d+ of the true 10 nearest.*nothing was released"):
+        build(tiny.root, exact_below=50)
+    assert require_current(tiny.root).number == newest_release(tiny.root).number == 1  # type: ignore[union-attr]
 
 
 def test_vectors_of_another_width_or_day_are_refused(tiny: TinyRoot) -> None:

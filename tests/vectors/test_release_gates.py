@@ -64,7 +64,7 @@ def clips(root: Root) -> Any:
 def test_a_release_tells_recall_overall_and_under_filters(indexed: TinyRoot) -> None:
     found = clips(indexed.root)
     assert found["recalls"].keys() == {"all", "month", "hour", "season"}
-    assert min(found["recalls"].values()) >= 0.95
+    assert min(found["recalls"].values()) >= 0.99
     assert (found["kind"], found["unindexed"]) == ("ivf_flat", 0)
     assert found["trained"] == {"rows": ROWS, "recall": found["recall"]}
 
@@ -101,7 +101,7 @@ def test_an_index_that_is_bad_under_a_filter_alone_is_refused(indexed: TinyRoot,
         table.create_index("vector", config=IvfFlat(distance_type="l2", num_partitions=48))
 
     narrow.setattr(index, "_create", fine)
-    narrow.setattr(index, "PROBES", 16)
+    narrow.setattr(index, "PROBES", (16,))
     with pytest.raises(
         PoorIndexError, match=r"finds 0\.\d+ of the true 10 nearest within an hour of the day, expected"
     ):
@@ -111,13 +111,12 @@ def test_an_index_that_is_bad_under_a_filter_alone_is_refused(indexed: TinyRoot,
 @pytest.mark.slow
 def test_the_own_day_does_not_flatter(indexed: TinyRoot, narrow: pytest.MonkeyPatch) -> None:
     """A row's neighbours in time lie beside it in the index; a search leaves them out, and so does the measure."""
-    narrow.setattr(index, "PROBES", 1)
     release = newest_release(indexed.root)
     assert release is not None
     table = release.part(SOURCE).open(indexed.root, build_module.SPECS["clip"])
-    honest = index.recalls(table)["all"]
+    honest = index.recalls(table, 1)["all"]
     narrow.setattr(index, "DAY_SECONDS", 0)
-    assert index.recalls(table)["all"] > honest
+    assert index.recalls(table, 1)["all"] > honest
 
 
 def test_upkeep_tells_figures_before_and_after(indexed: TinyRoot) -> None:
@@ -138,7 +137,8 @@ def test_upkeep_tells_figures_before_and_after(indexed: TinyRoot) -> None:
 @pytest.mark.slow
 def test_an_index_that_finds_less_is_told_and_what_serves_stays(indexed: TinyRoot, narrow: pytest.MonkeyPatch) -> None:
     """Planted: searches look into one partition. Learned again it finds no more, and is not published."""
-    narrow.setattr(index, "PROBES", 1)
+    honest = index._hit
+    narrow.setattr(index, "_hit", lambda table, row, where, _probes: honest(table, row, where, 1))
     done = maintain(indexed.root, exact_below=BELOW)
     assert done.release is None
     assert any("recall fell from 1.0 to 0." in alarm and "--reindex" in alarm for alarm in done.alarms)

@@ -1,4 +1,4 @@
-"""Sketches pass over rows without reading them, and never over one of the nearest."""
+"""Sketches pass over rows without reading them: with full care never over one of the nearest, with less seldom."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wxpipe.vectors.planner import Planner
+from wxpipe.vectors import planner as planner_module
+from wxpipe.vectors.exact_scan import scan
+from wxpipe.vectors.planner import SMALLEST, Planner, least_care
 from wxpipe.vectors.ranges import Ranges
-from wxpipe.vectors.sketch import Sketch, make_sketch, scan
+from wxpipe.vectors.sketch import EXACT, TILE_ROWS, Care, make_sketch
 
 Array = npt.NDArray[np.float32]
 
@@ -31,7 +33,7 @@ def true_nearest(vectors: Array, query: Array, mask: npt.NDArray[np.bool_], k: i
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_the_nearest_are_those_of_reading_everything(data: st.DataObject) -> None:
-    count, width = data.draw(st.sampled_from([0, 1, 9, 250, 2_000])), data.draw(st.sampled_from([3, 32, 45, 128]))
+    count, width = data.draw(st.sampled_from([0, 1, 9, 250, 2_000])), data.draw(st.sampled_from([3, 32, 45, 64, 128]))
     spread = data.draw(st.sampled_from([1e-3, 1.0, 1e4]))
     vectors = weather(count, width, data.draw(st.integers(0, 9)), spread)
     query = weather(40, width, 77, spread)[-1]
@@ -39,15 +41,29 @@ def test_the_nearest_are_those_of_reading_everything(data: st.DataObject) -> Non
         st.sampled_from([0.01, 0.5, 1])
     )
     k = data.draw(st.integers(1, 30))
-    sketch = make_sketch(vectors, data.draw(st.sampled_from([32, 64, 128])), data.draw(st.sampled_from([1, 4, 7])))
     expected = true_nearest(vectors, query, mask, k)
     for squared, rows in (
-        sketch.nearest(query, Ranges.from_mask(mask), k),
+        make_sketch(vectors).nearest(query, Ranges.from_mask(mask), k),
         scan(vectors, query, Ranges.from_mask(mask), k),
     ):
         assert squared == pytest.approx(expected, rel=1e-4, abs=1e-5 * spread**2)
         assert mask[rows].all()
         assert len(set(rows.tolist())) == len(rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_the_care_only_rows_of_the_filter_are_found_each_once_and_in_order(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 900))
+    vectors = weather(count, 40, data.draw(st.integers(0, 9)))
+    mask = np.random.default_rng(data.draw(st.integers(0, 9))).random(count) < data.draw(st.sampled_from([0.02, 0.7]))
+    k, care = data.draw(st.integers(1, 60)), Care(*(data.draw(st.floats(0, 1)) for _ in range(3)))
+    query = vectors[data.draw(st.integers(0, count - 1))] + np.float32(0.1)
+    squared, rows = make_sketch(vectors).nearest(query, Ranges.from_mask(mask), k, care)
+    assert len(rows) == min(k, mask.sum()) == len(set(rows.tolist()))
+    assert mask[rows].all()
+    assert squared == pytest.approx(((vectors[rows].astype(np.float64) - query) ** 2).sum(axis=1), rel=1e-4)
+    assert (np.diff(squared) >= 0).all()
 
 
 @pytest.mark.parametrize("vectors", [
@@ -56,38 +72,65 @@ def test_the_nearest_are_those_of_reading_everything(data: st.DataObject) -> Non
     np.ascontiguousarray(weather(50, 1, 2) * np.eye(1, 32, dtype=np.float32)),
 ])  # fmt: skip
 def test_series_without_much_in_them_are_searched_too(vectors: Array) -> None:
-    sketch = make_sketch(vectors)
-    squared, rows = sketch.nearest(vectors[20], Ranges.one(0, 50), 3)
-    assert squared == pytest.approx([0, 0, 0], abs=1e-6) if len(np.unique(vectors, axis=0)) < 11 else squared[0] < 1e-6
-    assert len(rows) == 3
+    squared, rows = make_sketch(vectors).nearest(vectors[20], Ranges.one(0, 50), 3)
+    expected = np.lexsort((np.arange(50), ((vectors - vectors[20]) ** 2).sum(axis=1)))
+    assert rows.tolist() == expected[:3].tolist()
+    assert squared[0] == 0
+
+
+def test_of_rows_that_are_alike_the_earlier_ones_are_found() -> None:
+    vectors = np.tile(weather(300, 32, 1), (9, 1))
+    rows = Ranges.of([5, 1_700], [1_300, 2_700])
+    for found in (make_sketch(vectors).nearest(vectors[40], rows, 5)[1], scan(vectors, vectors[40], rows, 5)[1]):
+        assert found[:5].tolist() == [40, 340, 640, 940, 1_240]
 
 
 def test_rows_that_are_far_are_not_read() -> None:
-    """Vectors of rows that sketches tell to be far are made unreadable: the answer stays."""
-    vectors = weather(4_000, 64, 5)
+    vectors = weather(40 * TILE_ROWS, 64, 5)
     query = vectors[100] + np.float32(0.01)
-    sketch = make_sketch(vectors)
-    expected = sketch.nearest(query, Ranges.one(0, 4_000), 5)
-    hidden = vectors.copy()
-    apart = ((vectors - query) ** 2).sum(axis=1)
-    hidden[apart > np.median(apart)] = np.nan
-    blind = Sketch(hidden, *(getattr(sketch, name) for name in
-                             ("middle", "turn", "head", "block", "rows", "blocks", "longest")))  # fmt: skip
-    # The first rows are read before anything is known: they lie near the query.
-    found = blind.nearest(query, Ranges.one(95, 4_000), 5)
-    assert found[1].tolist() == expected[1].tolist()
+    sketch, rows = make_sketch(vectors), Ranges.one(0, len(vectors))
+    _, _, exactly = sketch.nearest_and_read(query, rows, 5)
+    _, _, quickly = sketch.nearest_and_read(query, rows, 5, Care(0.2, 0, 0.3))
+    assert quickly <= exactly < 0.05 * len(vectors)
 
 
-def test_a_planner_answers_the_same_whichever_way_it_takes() -> None:
+def test_less_care_still_finds_nearly_all_of_the_nearest() -> None:
+    """Of queries that calibration did not see, over all rows, a window and scattered ones."""
+    whole = weather(24_400, 48, 8)
+    vectors, queries = np.ascontiguousarray(whole[:24_000]), whole[24_100::10]
+    planner = Planner(vectors, make_sketch(vectors))
+    care = least_care(planner.sketch)
+    assert care != EXACT
+    scattered = np.random.default_rng(3).random(24_000) < 0.05
+    for rows in (Ranges.one(0, 24_000), Ranges.one(9_000, 12_000), Ranges.from_mask(scattered)):
+        for k in (10, 100):
+            true = [planner.sketch.nearest(query, rows, k)[1] for query in queries]
+            found = [planner.sketch.nearest(query, rows, k, care)[1] for query in queries]
+            assert np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)]) >= 0.99
+
+
+def test_where_no_care_is_enough_searches_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows without any likeness to those beside them: middles of blocks tell nothing."""
+    vectors = np.random.default_rng(0).normal(size=(SMALLEST, 64)).astype(np.float32)
+    monkeypatch.setattr(planner_module, "CARES", (Care(0, 0, 0),))
+    planner = Planner.over(vectors)
+    query, rows = -vectors[7], Ranges.one(0, SMALLEST)
+    _, found, name = planner.nearest(query, rows, 10)
+    assert (planner.care, name) == (EXACT, "exact")
+    assert found.tolist() == scan(vectors, query, rows, 10)[1].tolist()
+
+
+def test_a_planner_answers_the_same_whichever_exact_way_it_takes() -> None:
     vectors = weather(9_000, 32, 6)
     planner = Planner.over(vectors)
     query = weather(50, 32, 7)[-1]
     rows = Ranges.of([0, 5_000], [3_000, 9_000])
     answers = [
-        Planner(vectors, planner.sketch, sketch_from).nearest(query, rows, 20)
+        Planner(vectors, planner.sketch, planner.care, sketch_from).nearest(query, rows, 20, exact=True)
         for sketch_from in (0, planner.sketch_from, 10**9)
     ]
     for squared, found, name in answers:
         assert found.tolist() == answers[0][1].tolist()
         assert squared == pytest.approx(answers[0][0])
         assert name == "exact"
+    assert Planner(vectors, planner.sketch, Care(0.2, 0, 0.3), 0).nearest(query, rows, 20)[2] == "sketch"

@@ -38,6 +38,9 @@ def command(
     rerank: Annotated[
         str, typer.Option(metavar="MEASURE", help="Order the candidates by a measure: ground-truth.")
     ] = "",
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Read all vectors, where an index would find .99 of all.")
+    ] = False,
     picture: Annotated[Path | None, typer.Option(help="Write the query above its analogs as a PNG.")] = None,
     events_within: Annotated[
         float, typer.Option(metavar="HOURS", min=0, help="Also: what happened within so many hours after the analogs.")
@@ -66,6 +69,7 @@ def command(
         rerank=rerank or None,
         times=parse_times(f"{moment:%m-%d}" if season == "own" else season, years, hours),
         coverage=coverage,
+        exact=exact,
     )
     answer = search(opened, request)
     if events_within:

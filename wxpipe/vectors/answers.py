@@ -34,6 +34,7 @@ class SearchRequest:
         release: a release by number; None: the current one.
         times: season, years and hours in which analogs begin.
         coverage: the least share of a clip's slots that were good, 0 to 1; None: any.
+        exact: no nearest may be missed: indices and sketches that find nearly all of them are left aside.
 
     Raises:
         UsageError: a value is outside its limits.
@@ -51,6 +52,7 @@ class SearchRequest:
     release: int | None = None
     times: TimeFilter = field(default_factory=TimeFilter)
     coverage: float | None = None
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if (self.at is None) == (self.vector is None):
@@ -184,7 +186,9 @@ class Answer:
     """Everything that a search found, and what is needed to repeat it.
 
     Attributes:
-        index: ``exact`` where all rows that the filter left were read, else the kind of index.
+        index: ``exact`` where the nearest of all rows that the filter left were found for certain; else by what at
+            least .99 of them were, as the release's gate or the loading of its vectors measured: ``ivf_flat`` (LanceDB)
+            or ``sketch`` (memory).
         candidates: how many of the ``matching`` rows were looked at, nearest first.
         warning: for a person; empty where there is none.
         happened: odds of what followed the analogs, where they were asked for.

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wxpipe.errors import UsageError
+from wxpipe.kernels import kernel
 from wxpipe.satellites.catalog import Source
 from wxpipe.store.root import Root
 from wxpipe.vectors.answers import Query, SearchRequest, iso
@@ -34,6 +35,29 @@ class Candidates:
         places = np.asarray(order, np.int64)
         ids = [self.ids[n] for n in order]
         return Candidates(ids, self.starts[places], self.ends[places], self.distances[places])
+
+
+@kernel
+def episodes_of(
+    starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], k: int, window: int
+) -> npt.NDArray[np.int64]:
+    """Of candidates, best first, the episode that each is in, -1 for none; an episode is named by its best one's place.
+
+    A candidate is in the first episode whose best it overlaps, or nearly, by ``window`` seconds; else it begins one,
+    until there are k.
+    """
+    found = np.full(len(starts), -1, np.int64)
+    best = np.empty(k, np.int64)
+    count = 0
+    for n in range(len(starts)):
+        for each in best[:count]:
+            if starts[n] <= ends[each] + window and ends[n] >= starts[each] - window:
+                found[n] = each
+                break
+        if found[n] < 0 and count < k:
+            best[count] = found[n] = n
+            count += 1
+    return found
 
 
 class Left(Protocol):

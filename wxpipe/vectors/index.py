@@ -15,12 +15,12 @@ from wxpipe.vectors.times import DAY_SECONDS, TimeFilter
 
 EXACT_BELOW = 100_000
 """Rows up to which every search reads all vectors: 80 ms at 100,000 of 128."""
-PROBES = 64
-"""Partitions that a search looks into: on weather-like series 20 gave a recall of .97 and 64 gave 1.0 down to
-windows of 5 % of the time axis; narrower ones bypass the index."""
+PROBES = (64, 128, 256)
+"""Partitions that a search looks into, the first number of these that is enough: on weather-like series 20 gave a
+recall of .97 and 64 gave 1.0 down to windows of 5 % of the time axis; narrower ones bypass the index."""
 NARROW_SHARE, NARROW_ROWS = 0.05, 20_000
 """Filters that leave less than either are scanned: there an index loses recall, and the scan is as fast."""
-RECALL_QUERIES, RECALL_K, RECALL_LEAST = 32, 10, 0.95
+RECALL_QUERIES, RECALL_K, RECALL_LEAST = 32, 10, 0.99
 FILTERED_QUERIES = 16
 UNINDEXED_SHARE = 0.1
 """Rows outside the index are scanned by each search; above this share the index takes them in."""
@@ -32,13 +32,16 @@ def bypasses(index_kind: str, rows: int, left: int) -> bool:
 
 
 def nearest(
-    table: Any, vector: npt.NDArray[np.float32], limit: int, where: str, *, exact: bool, columns: list[str]
+    table: Any, vector: npt.NDArray[np.float32], limit: int, where: str, *, probes: int | None, columns: list[str]
 ) -> Any:
-    """The nearest rows of those that satisfy ``where`` (filtered before, not after), with ``_distance`` (squared)."""
+    """The nearest rows of those that satisfy ``where`` (filtered before, not after), with ``_distance`` (squared).
+
+    ``probes`` is how many partitions of the index are looked into; None reads all vectors.
+    """
     query = table.search(vector, vector_column_name="vector").distance_type("l2").limit(limit)
     if where:
         query = query.where(where, prefilter=True)
-    query = query.bypass_vector_index() if exact else query.nprobes(PROBES)
+    query = query.bypass_vector_index() if probes is None else query.nprobes(probes)
     return query.select([*columns, "_distance"]).to_arrow()
 
 
@@ -76,17 +79,26 @@ def ensure_index(
         _create(table, rows)
     elif _index(table).num_unindexed_rows > UNINDEXED_SHARE * rows:
         extend_index(table)
-    found = recalls(table)
+    probes, found = _enough_probes(table)
     _check_recalls(table.name, rows, found)
     trained = None if fresh else (before or {}).get("trained")
     return {
         "kind": "ivf_flat",
         "recall": found["all"],
         "recalls": found,
-        "probes": PROBES,
+        "probes": probes,
         "unindexed": _index(table).num_unindexed_rows,
         "trained": trained or {"rows": rows, "recall": found["all"]},
     }
+
+
+def _enough_probes(table: Any) -> tuple[int, dict[str, float]]:
+    """The fewest partitions that are enough, or the most that may be looked into, and what is found so."""
+    for probes in PROBES:
+        found = recalls(table, probes)
+        if min(found.values()) >= RECALL_LEAST:
+            break
+    return probes, found
 
 
 def _check_recalls(name: str, rows: int, found: Mapping[str, float]) -> None:
@@ -118,7 +130,7 @@ FILTERS = {
 """What recall is measured under, and how it is told."""
 
 
-def recalls(table: Any) -> dict[str, float]:
+def recalls(table: Any, probes: int) -> dict[str, float]:
     """Share of the true nearest that a search finds, by filter; as asked of rows spread through the table.
 
     As in a search, the query's own 24 hours are left out: rows beside it in time lie beside it in the index, and any
@@ -140,7 +152,8 @@ def recalls(table: Any) -> dict[str, float]:
             where = _condition(name, row, column, first, last)
             left = table.count_rows(where)
             if left:
-                hits.append(1.0 if name != "all" and bypasses("ivf_flat", rows, left) else _hit(table, row, where))
+                exact = name != "all" and bypasses("ivf_flat", rows, left)
+                hits.append(1.0 if exact else _hit(table, row, where, probes))
         found[name] = round(float(np.mean(hits)), 4) if hits else 1.0
     return found
 
@@ -156,11 +169,11 @@ def _condition(name: str, row: Mapping[str, Any], column: str, first: int, last:
     return " AND ".join(parts)
 
 
-def _hit(table: Any, row: Mapping[str, Any], where: str) -> float:
+def _hit(table: Any, row: Mapping[str, Any], where: str, probes: int) -> float:
     vector = np.asarray(row["vector"], np.float32)
     true, quick = (
-        nearest(table, vector, RECALL_K, where, exact=exact, columns=[])["_distance"].to_numpy()
-        for exact in (True, False)
+        nearest(table, vector, RECALL_K, where, probes=looked, columns=[])["_distance"].to_numpy()
+        for looked in (None, probes)
     )
     return float((quick <= true[-1] * (1 + 1e-5)).sum() / len(true))
 

@@ -51,7 +51,8 @@ class LanceSearcher:
         where = self._filter(request, query)
         matching = self.table.count_rows(where)
         kind = describe(self.there.index)
-        return LanceLeft(self, where, matching, kind, bypasses(kind, self.there.rows, matching))
+        exact = request.exact or bypasses(kind, self.there.rows, matching)
+        return LanceLeft(self, where, matching, kind, exact)
 
     def _rows(self, columns: list[str], more: str = "") -> Any:
         return self.table.to_lance().to_table(columns=columns, filter=f"source = '{self.source.id}'{more}")
@@ -88,7 +89,8 @@ class LanceLeft:
 
     def nearest(self, vector: npt.NDArray[np.float32], limit: int) -> Candidates:
         spec = self.searcher.spec
-        found = nearest(self.searcher.table, vector, limit, self.where, exact=self.exact, columns=_columns(spec))
+        probes = None if self.exact else int(self.searcher.there.index["probes"])
+        found = nearest(self.searcher.table, vector, limit, self.where, probes=probes, columns=_columns(spec))
         return _candidates(found, spec)
 
     def index(self) -> str:

@@ -147,7 +147,7 @@ class MemorySearcher:
         own = excluded(request, query)
         if own is not None:
             rows -= self.vectors.between(own[0], own[1] + 1)
-        return MemoryLeft(self, rows)
+        return MemoryLeft(self, rows, request.exact)
 
     def _satisfying(self, where: str) -> Ranges:
         """Rows of an SQL filter, asked over the scalar columns alone."""
@@ -176,6 +176,7 @@ class MemoryLeft:
 
     searcher: MemorySearcher
     rows: Ranges
+    exact: bool = False
     method: str = "exact"
 
     @property
@@ -184,7 +185,7 @@ class MemoryLeft:
 
     def nearest(self, vector: npt.NDArray[np.float32], limit: int) -> Candidates:
         there = self.searcher.vectors
-        squared, rows, self.method = self.searcher.planner.nearest(vector, self.rows, limit)
+        squared, rows, self.method = self.searcher.planner.nearest(vector, self.rows, limit, exact=self.exact)
         ids = there.ids.take(rows).to_pylist()
         return Candidates(ids, there.starts[rows], there.ends[rows], np.sqrt(squared.astype(np.float64)))
 

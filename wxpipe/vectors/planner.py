@@ -1,69 +1,123 @@
-"""Chooses how the nearest of some rows are found: by reading all, or passing over most by their sketches; both exact.
+"""Chooses how the nearest of some rows are found: by reading all of them, or by their sketches, with as little care as
+the archive's own vectors allow.
 
-Where one overtakes the other is a property of the machine and of the vectors, and measured on both.
+What is chosen is measured on the vectors themselves (how much care is enough) and on the machine (from how many rows
+sketches are faster) whenever they are loaded; nothing of it is stored, and so nothing can be stale.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from wxpipe.vectors.exact_scan import Floats, scan
 from wxpipe.vectors.ranges import Ranges, Rows
-from wxpipe.vectors.sketch import Floats, Sketch, make_sketch, scan
+from wxpipe.vectors.sketch import EXACT, Care, Sketch, make_sketch
 
-HEAD, BLOCK = 64, 8
-SKETCH_FROM = 8_000
-"""Rows from which sketches win where nothing was measured."""
+SKETCH_FROM = 500
+"""Rows from which sketches are used where nothing was measured."""
 SMALLEST = 4_000
-"""With fewer rows nothing is measured: either way takes less than anything around it."""
-TRIED = (1_000, 2_000, 4_000, 8_000, 16_000, 32_000)
-QUERIES, K = 7, 10
+"""With fewer rows all searches are exact, and nothing is measured: any way takes less than what is around it."""
+TRIED = (125, 250, 500, 1_000, 2_000)
+TIMED, TIMED_K = 15, 10
+
+CARES = (
+    *(Care(rows, 0, radius) for rows, radius in ((0.2, 0.3), (0.25, 0.35), (0.25, 0.4), (0.3, 0.45), (0.3, 0.5))),
+    *(Care(rows, 0, radius) for rows, radius in ((0.35, 0.6), (0.45, 0.75), (0.6, 1))),
+)
+"""From quick to careful."""
+RECALL = 0.995
+"""What is asked of the archive's own vectors as queries: .99 is promised, and the queries of a sample are few."""
+QUERIES, WANTED, SHARES = 40, (10, 100), (1.0, 0.25, 0.05)
+OWN_ROWS = 200
+"""Rows on either side of a query that are not searched for it when recall is measured: its own weather, two days."""
 
 
 @dataclass(frozen=True, eq=False)
 class Planner:
-    """Vectors, their sketches, and from how many rows on those are used."""
+    """Vectors, their sketches, from how many rows on those are used, and with how much care."""
 
     vectors: Floats
     sketch: Sketch
+    care: Care = EXACT
     sketch_from: int = SKETCH_FROM
 
     @classmethod
     def over(cls, vectors: Floats) -> Planner:
-        """Makes the sketches, and measures where they win."""
-        return cls(vectors, make_sketch(vectors, HEAD, BLOCK)).calibrated()
+        """Makes the sketches, and measures what suits them."""
+        return cls(vectors, make_sketch(vectors)).calibrated()
 
-    def nearest(self, query: npt.NDArray[np.float32], rows: Ranges, k: int) -> tuple[Floats, Rows, str]:
+    def nearest(
+        self, query: npt.NDArray[np.float32], rows: Ranges, k: int, *, exact: bool = False
+    ) -> tuple[Floats, Rows, str]:
         """Squared distances and rows of the k nearest, nearest first, and what an answer calls the way to them."""
-        query = np.ascontiguousarray(query, np.float32)
+        if query.dtype != np.float32 or not query.flags.c_contiguous:
+            query = np.ascontiguousarray(query, np.float32)
         if rows.count < self.sketch_from:
             return *scan(self.vectors, query, rows, k), "exact"
-        return *self.sketch.nearest(query, rows, k), "exact"
+        care = EXACT if exact else self.care
+        return *self.sketch.nearest(query, rows, k, care), "exact" if care == EXACT else "sketch"
 
     def calibrated(self) -> Planner:
-        """With the least number of rows from which sketches are faster; the two ways take turns at the same queries."""
-        count = len(self.vectors)
-        if count < SMALLEST:
+        """With the least care that finds enough, and the least number of rows from which sketches are faster."""
+        if len(self.vectors) < SMALLEST:
             return self
-        # Queries from the first half and rows of the second: as in a search, the query's own time is not among them.
-        queries = self.vectors[np.linspace(0, count // 2 - 1, QUERIES).astype(int)]
-        for size in (size for size in TRIED if size <= count // 2):
-            if self._sketches_win(queries, Ranges.one(count - size, count)):
-                return replace(self, sketch_from=size)
-        return replace(self, sketch_from=max(SKETCH_FROM, 2 * min(TRIED[-1], count // 2)))
+        sure = replace(self, care=least_care(self.sketch))
+        return replace(sure, sketch_from=sure._least_rows())
 
-    def _sketches_win(self, queries: Floats, rows: Ranges) -> bool:
-        ways = (self.sketch.nearest, partial(scan, self.vectors))
-        for way in ways:  # compiled before anything is timed
-            way(queries[0], rows, K)
-        took = [[_seconds(partial(way, query, rows, K)) for way in ways] for query in queries]
-        by_sketch, by_scan = np.median(took, axis=0)
-        return bool(by_sketch < by_scan)
+    def _least_rows(self) -> int:
+        """The two ways take turns at the same queries."""
+        count = len(self.vectors)
+        # Queries from the first half and rows of the second: as in a search, the query's own time is not among them.
+        queries = self.vectors[np.linspace(0, count // 2 - 1, TIMED).astype(int)]
+        ways = (partial(self.sketch.nearest, care=self.care), partial(scan, self.vectors))
+        for size in TRIED:
+            rows = Ranges.one(count - size, count)
+            for way in ways:  # compiled before anything is timed
+                way(queries[0], rows, TIMED_K)
+            took = [[_seconds(partial(way, query, rows, TIMED_K)) for way in ways] for query in queries]
+            by_sketch, by_scan = np.median(took, axis=0)
+            if by_sketch < by_scan:
+                return size
+        return 2 * TRIED[-1]
+
+
+def least_care(sketch: Sketch) -> Care:
+    """The least care that finds enough of the true nearest, over all rows and in windows; exact where none does."""
+    asked = list(_questions(sketch))
+    true = [sketch.nearest(query, rows, max(WANTED))[0] for query, rows in asked]
+    return next((care for care in CARES if recall(sketch, care, asked, true) >= RECALL), EXACT)
+
+
+def recall(sketch: Sketch, care: Care, asked: list[tuple[Floats, Ranges]], true: list[Floats]) -> float:
+    """The lowest share of the true k nearest that is found, of each k and share of the rows.
+
+    Found means as near as the true k-th, so that equal distances in another order do no harm.
+    """
+    lowest = 1.0
+    for k in WANTED:
+        hits = np.array([
+            (sketch.nearest(query, rows, k, care)[0] <= distances[min(k, len(distances)) - 1]).mean()
+            for (query, rows), distances in zip(asked, true, strict=True)
+        ])  # fmt: skip
+        lowest = min(lowest, float(hits.reshape(-1, len(SHARES)).mean(axis=0).min()))
+    return lowest
+
+
+def _questions(sketch: Sketch) -> Iterator[tuple[Floats, Ranges]]:
+    """Rows spread through all as queries, each of all other weather and of windows at other places."""
+    count = len(sketch.vectors)
+    for row in np.linspace(0, count - 1, QUERIES).astype(int).tolist():
+        own = Ranges.one(max(0, row - OWN_ROWS), row + OWN_ROWS + 1)
+        for share in SHARES:
+            size = int(share * count)
+            start = (row + count // 2) % (count - size + 1)
+            yield sketch.vectors[row], Ranges.one(start, start + size) - own
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -16,7 +16,7 @@ from wxpipe.satellites.catalog import Source
 from wxpipe.store.root import Root
 from wxpipe.vectors import ground_truth
 from wxpipe.vectors.answers import UNTRAINED, Analog, Answer, Query, SearchRequest
-from wxpipe.vectors.candidates import Candidates, Opener
+from wxpipe.vectors.candidates import Candidates, Opener, episodes_of
 from wxpipe.vectors.lance_searcher import open_lance
 from wxpipe.vectors.quality import judged
 from wxpipe.vectors.records import Part, ReleaseRecord, get_release, require_current
@@ -120,14 +120,11 @@ def group(found: Candidates, k: int, episodes: bool, window: int = 0) -> list[li
     """
     if not episodes:
         return [[n] for n in range(min(k, len(found)))]
-    free = np.ones(len(found), np.bool_)
-    groups: list[list[int]] = []
-    while len(groups) < k and free.any():
-        best = int(np.argmax(free))
-        near = (found.starts <= found.ends[best] + window) & (found.ends >= found.starts[best] - window) & free
-        free &= ~near
-        groups.append([best, *(n for n in np.flatnonzero(near).tolist() if n != best)])
-    return groups
+    groups: dict[int, list[int]] = {}
+    for place, best in enumerate(episodes_of(found.starts, found.ends, k, window).tolist()):
+        if best >= 0:
+            groups.setdefault(best, []).append(place)
+    return list(groups.values())
 
 
 def _grow(

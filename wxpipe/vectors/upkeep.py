@@ -19,6 +19,7 @@ from wxpipe.vectors.build import embedded, publish
 from wxpipe.vectors.content import table_digest
 from wxpipe.vectors.index import (
     EXACT_BELOW,
+    PROBES,
     RECALL_LEAST,
     UNINDEXED_SHARE,
     PoorIndexError,
@@ -142,7 +143,7 @@ def _tidy(root: Root, part: Part, exact_below: int, reindex: bool) -> tuple[Part
     for spec in SPECS.values():
         there = part.tables[spec.name]
         table = at_version(root, there.table, there.version)
-        before = _figures(table)
+        before = _figures(table, there.index)
         started = table.version
         extend_index(table)  # first: Lance puts no fragments together of which one is in the index and one is not
         _compact(table)
@@ -154,7 +155,7 @@ def _tidy(root: Root, part: Part, exact_below: int, reindex: bool) -> tuple[Part
                 poor = [str(error)]
         after = before
         if versions[spec.name] != there:
-            after = _figures(table, versions[spec.name].index.get("recalls"))
+            after = _figures(table, versions[spec.name].index, versions[spec.name].index.get("recalls"))
         alarms = (*poor, *_alarms(after, there.rows, versions[spec.name].index.get("trained")))
         told.append(TableUpkeep(there.table, there.rows, before, after, alarms))
     return replace(part, tables=versions), told
@@ -174,10 +175,11 @@ def _checked(table: Any, spec: TableSpec, there: TableVersion, exact_below: int,
     return TableVersion(table.name, table.version, there.rows, digest, index)
 
 
-def _figures(table: Any, found: Mapping[str, float] | None = None) -> Figures:
+def _figures(table: Any, there: Mapping[str, Any], found: Mapping[str, float] | None = None) -> Figures:
     outside = unindexed(table)
-    measured = found if found is not None else {} if outside is None else recalls(table)
-    return Figures(len(table.to_lance().get_fragments()), outside, measured)
+    if found is None:
+        found = {} if outside is None else recalls(table, int(there.get("probes", PROBES[0])))
+    return Figures(len(table.to_lance().get_fragments()), outside, found)
 
 
 def _alarms(now_: Figures, rows: int, trained: Mapping[str, Any] | None) -> list[str]:
