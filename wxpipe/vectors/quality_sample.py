@@ -195,7 +195,7 @@ def _joined(parts: Sequence[Sample], release: int) -> Sample:
 def _best(searcher: MemorySearcher, source: Source, row: int) -> int:
     """The row of the nearest that begins more than a day away; -1 where there is none."""
     there = searcher.vectors
-    request = SearchRequest(source.id, at=utc(there.starts[row]), unit=searcher.spec.unit, k=1)
+    request = SearchRequest(source.id, at=utc(there.starts[row]), unit=searcher.spec.unit, k=1, exact=True)
     query, vector = searcher.query(request)
     found = searcher.left(request, query).nearest(vector, 1)
     return int(np.searchsorted(there.starts, found.starts[0])) if len(found) else -1

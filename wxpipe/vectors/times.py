@@ -51,7 +51,7 @@ class TimeFilter:
             raise UsageError(f"years are {self.years[0]} to {self.years[1]}; expected the earlier one first")
         if self.hours is not None and not all(0 <= hour <= 24 for hour in self.hours):
             raise UsageError(f"hours are {self.hours[0]} to {self.hours[1]}; choose hours of the day, 0 to 24")
-        if self.hours is not None and self.hours[0] == self.hours[1]:
+        if self.hours is not None and len({round(hour * 3600) for hour in self.hours}) == 1:  # to the second
             raise UsageError(f"hours are {self.hours[0]} to {self.hours[1]}, which is no time at all")
 
     @property
