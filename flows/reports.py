@@ -6,13 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from wxpipe.config import RunSettings
 from wxpipe.pipeline.backfill import Job, Report
 from wxpipe.pipeline.trainings import Training
+
+if TYPE_CHECKING:
+    from wxpipe.vectors.upkeep import Upkeep
 
 MOST_ROWS = 500
 """Of a table; the rest is counted in its last row, and is in the ledger."""
@@ -55,6 +58,19 @@ def publish_findings(findings: Sequence[dict[str, Any]]) -> None:
     """What a validation found, as an artifact; a table that says so where it found nothing."""
     rows = list(findings) or [_row("nothing", "everything that was looked at is as it should be", 0)]
     create_table_artifact(_shortened(rows), key="wxpipe-findings", description="What the validation found")
+
+
+def publish_upkeep(done: Upkeep) -> None:
+    """Figures of each table before and after, and what a person has to do, as an artifact of the flow run."""
+    rows = [_row(f"alarm {number}", alarm) for number, alarm in enumerate(done.alarms, 1)]
+    for table in done.tables:
+        for when, found in (("before", table.before), ("after", table.after)):
+            outside = "no index" if found.unindexed is None else f"{found.unindexed} rows outside the index"
+            shares = ", ".join(f"recall {share} {name}" for name, share in found.recalls.items())
+            told = ", ".join(filter(None, (f"{found.fragments} fragments", outside, shares)))
+            rows.append(_row(f"{table.table} {when}", told, table.rows))
+    rows = rows or [_row("nothing", "there is no release", 0)]
+    create_table_artifact(_shortened(rows), key="wxpipe-upkeep", description="The tables before and after upkeep")
 
 
 def _counts(report: Report) -> list[dict[str, Any]]:

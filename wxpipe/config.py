@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, SerializerFunctionWrapHandler, model_serializer
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 FORMAT = 2
@@ -110,3 +110,42 @@ class RunSettings(BaseSettings):
         default=0, ge=0, le=65535, description="Where Prometheus finds the metrics of a run while it lasts; 0: nowhere."
     )
     metrics_address: str = Field(default="0.0.0.0", description="The address of that port.")
+    service_address: str = Field(
+        default="127.0.0.1", description="Where `wxpipe serve` listens; beyond this machine it needs a token."
+    )
+    service_port: int = Field(default=8750, ge=0, le=65535, description="Its port; 0: any that is free.")
+    service_token: SecretStr = Field(
+        default=SecretStr(""), description="What a client must say to be answered; nothing: anybody is."
+    )
+    service_token_file: str = Field(default="", description="A file that holds the token instead.")
+    service_hosts: str = Field(
+        default="", description="Names that clients may call it by, comma separated; localhost and addresses always."
+    )
+    service_proxies: str = Field(
+        default="", description="Proxies whose word of who asks is taken: addresses or networks, comma separated."
+    )
+    service_threads: int = Field(
+        default=0, ge=0, description="Searches and pictures that are worked on at once; 0: one a core, at least two."
+    )
+    service_queue: int = Field(default=64, ge=1, description="Requests in work or waiting for it; more are sent away.")
+    service_connections: int = Field(default=512, ge=1, description="Connections at once.")
+    service_client_connections: int = Field(default=64, ge=1, description="Connections at once of one client.")
+    service_seconds: float = Field(default=30.0, gt=0, description="Seconds that a request may take.")
+    service_slow_seconds: float = Field(
+        default=10.0, gt=0, description="Seconds in which a client must have sent a head or a body, or read its answer."
+    )
+    service_body_bytes: int = Field(default=256 << 10, ge=1 << 10, description="Bytes that a request may bring.")
+    service_rate: float = Field(default=50.0, gt=0, description="Requests a second of one client, in the long run.")
+    service_burst: int = Field(default=200, ge=1, description="Requests of one client at once, after a pause.")
+    service_memory: int = Field(
+        default=8 << 30, ge=0, description="Bytes of vectors kept in memory; what does not fit is searched on disk."
+    )
+    service_follow_seconds: float = Field(
+        default=2.0, gt=0, description="Between two looks for another release that was promoted."
+    )
+    service_survey_seconds: float = Field(
+        default=300.0, gt=0, description="How old the numbers of coverage may be before they are counted again."
+    )
+    service_stop_seconds: float = Field(
+        default=25.0, gt=0, description="What is under way when the service is told to stop may take so long."
+    )

@@ -15,6 +15,7 @@ from tests.benchmarks import (
     encoder,
     event_odds,
     growing_day,
+    knn_graph,
     loader,
     orchestration,
     pictures,
@@ -23,6 +24,7 @@ from tests.benchmarks import (
     scaling,
     search_peers,
     search_speed,
+    service,
     weather_series,
 )
 from tests.benchmarks.report import Row, Seconds, Skipped, machine, table
@@ -169,3 +171,21 @@ def test_methods_of_search_are_compared_at_equal_recall(capsys: pytest.CaptureFi
     assert "| always this |" in search_speed.summary(result)
     search_speed.episodes(archive, found, {"faiss IVF": 64})
     assert "| planner, exact | 0 | 1.000 |" in capsys.readouterr().out
+
+
+def test_the_graph_is_compared_with_its_peers(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("faiss")
+    found = knn_graph.measure(2_500, ["brute", "faiss brute", "hnsw"], 1_200)
+    assert found["ours"].recall >= 0.98
+    assert found["update"].recall >= found["ours"].recall - 0.01
+    assert found["faiss brute"].recall >= 0.95  # of so many neighbours nearly all episodes can be told
+    assert "times ours" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_service_answers_as_a_search_without_it(tmp_path: Path) -> None:
+    service.make_root(tmp_path / "root", 4_000, truth=True)
+    words = service.questions(4_000, service.WARM + 3, 0)
+    with service.served(tmp_path / "root") as (port, _):
+        assert len(service.ask(port, words, 0)) == 3
+    assert len(service.without_http(tmp_path / "root", words)) == 3

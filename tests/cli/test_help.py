@@ -13,12 +13,12 @@ from tests.mini import Archive, Undisturbed, backfill, environment
 HEAVY = ("torch", "prefect", "dask", "distributed", "lancedb", "lance", "zarr", "pyarrow", "numba", "duckdb", "xarray",
          "matplotlib", "cv2", "numpy")  # fmt: skip
 VERBS = (
-    ("backfill",), ("scan",), ("plan",), ("status",), ("validate",), ("digest",), ("search",), ("similarity",),
-    ("sql",), ("train",), ("embed",), ("evaluate",), ("synth",), ("pairs",), ("pairs", "build"),
+    ("backfill",), ("scan",), ("plan",), ("status",), ("validate",), ("digest",), ("search",), ("serve",),
+    ("similarity",), ("sql",), ("train",), ("embed",), ("evaluate",), ("synth",), ("pairs",), ("pairs", "build"),
     ("pairs", "export"), ("release",), ("release", "build"), ("release", "promote"), ("release", "rollback"),
     ("release", "list"), ("release", "maintain"), ("events",), ("events", "import"), ("events", "list"),
     ("events", "remove"), ("cases",), ("cases", "add"), ("cases", "list"), ("cases", "show"), ("cases", "verdict"),
-    ("cases", "remove"),
+    ("cases", "remove"), ("graph",), ("graph", "build"), ("graph", "update"), ("graph", "stats"), ("graph", "search"),
 )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from tests.deploy.checks import (
     option,
     told_faults,
 )
+from wxpipe.config import RunSettings
+from wxpipe.service.state import ASKING_THREADS
 
 FILE = DEPLOY / "compose.yaml"
 SCHEMA = json.loads((files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text())
@@ -51,7 +53,7 @@ def test_it_is_what_the_compose_specification_says(compose: dict[str, Any]) -> N
 
 
 def test_every_command_and_setting_exists(ours: dict[str, dict[str, Any]]) -> None:
-    assert len(ours) == 7
+    assert len(ours) == 8
     for service in ours.values():
         assert command_faults(full_command(service)) == []
         assert environment_faults(service.get("environment", {})) == []
@@ -91,13 +93,24 @@ def test_addresses_name_services_and_their_ports(compose: dict[str, Any], ours: 
 def test_nothing_secret_is_in_it_and_nothing_listens_to_the_world(compose: dict[str, Any]) -> None:
     names = [line.partition("=")[0] for line in (DEPLOY / "secrets.env.example").read_text().splitlines()]
     secret = {name for name in names if name and not name.startswith("#")}
-    assert {"POSTGRES_PASSWORD", "PREFECT_SERVER_DATABASE_PASSWORD", "AWS_SECRET_ACCESS_KEY"} <= secret
+    assert {"POSTGRES_PASSWORD", "PREFECT_SERVER_DATABASE_PASSWORD", "AWS_SECRET_ACCESS_KEY",
+            "WXPIPE_SERVICE_TOKEN"} <= secret  # fmt: skip
     assert environment_faults(dict.fromkeys(secret)) == []
     for service in compose["services"].values():
         assert not secret & set(service.get("environment", {}))
         assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
     ignored = subprocess.run(["git", "check-ignore", "deploy/secrets.env"], cwd=CHECKOUT, check=False).returncode
     assert ignored == 0, "git would take deploy/secrets.env"
+
+
+def test_the_service_can_write_nothing_and_is_told_to_stop_in_time(compose: dict[str, Any]) -> None:
+    service = compose["services"]["service"]
+    assert service["read_only"]
+    assert all(volume.endswith(":ro") for volume in service["volumes"])
+    assert int(service["stop_grace_period"].removesuffix("s")) > RunSettings().service_stop_seconds
+    assert f"127.0.0.1:8750:{option(full_command(service), '--port')}" in service["ports"]
+    limit = RunSettings().service_memory + ASKING_THREADS * RunSettings().sql_memory
+    assert bytes_of(service["mem_limit"]) >= limit
 
 
 def test_a_prefect_server_that_dies_forgets_no_slot(compose: dict[str, Any]) -> None:

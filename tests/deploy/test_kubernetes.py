@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from tests.deploy.checks import DEPLOY, bytes_of, command_faults, documents, environment_faults, option, told_faults
+from wxpipe.config import RunSettings
+from wxpipe.service.state import ASKING_THREADS
 
 FOLDER = DEPLOY / "kubernetes"
 VERSION = "1.37"
@@ -23,7 +25,7 @@ CRDS = files("dask_kubernetes") / "operator/deployment/helm/dask-kubernetes-oper
 TEMPLATE = json.loads((FOLDER / "base-job-template.json").read_text())
 KUSTOMIZATION = documents(FOLDER / "kustomization.yaml")[0]
 MANIFESTS = [d for name in KUSTOMIZATION["resources"] for d in documents(FOLDER / name)]
-OUTSIDE = {"wxpipe-postgres", "wxpipe-s3"}
+OUTSIDE = {"wxpipe-postgres", "wxpipe-s3", "wxpipe-service"}
 """Secrets that a person makes."""
 
 
@@ -138,6 +140,19 @@ def test_selectors_and_autoscalers_find_what_they_are_for() -> None:
     labels.append({"dask.org/cluster-name": "wxpipe", "dask.org/component": "scheduler"})  # as the operator gives them
     budgets = [d["spec"]["selector"]["matchLabels"] for d in MANIFESTS if d["kind"] == "PodDisruptionBudget"]
     assert all(any(budget.items() <= label.items() for label in labels) for budget in budgets)
+
+
+def test_the_service_has_its_token_by_reference_and_is_told_to_stop_in_time() -> None:
+    (deployment,) = [d for d in MANIFESTS if d["kind"] == "Deployment" and d["metadata"]["name"] == "service"]
+    (pod,) = pods(deployment)
+    (container,) = pod["containers"]
+    token = next(item for item in container["env"] if item["name"] == "WXPIPE_SERVICE_TOKEN")
+    assert token["valueFrom"]["secretKeyRef"]["name"] in OUTSIDE
+    assert pod["terminationGracePeriodSeconds"] > RunSettings().service_stop_seconds
+    port = option(container["args"], "--port")
+    assert [str(item["containerPort"]) for item in container["ports"]] == [port]
+    limit = RunSettings().service_memory + ASKING_THREADS * RunSettings().sql_memory
+    assert bytes_of(container["resources"]["limits"]["memory"]) >= limit
 
 
 def test_gpus_are_asked_for_where_their_nodes_are() -> None:

@@ -55,7 +55,7 @@ def test_set_up_again_changes_nothing_and_keeps_what_the_operator_set(prefect: P
     assert "limit wxpipe-ingest: 7, as it is" in said
     assert what_is_set_up(prefect) == before
     names = {deployment["name"] for deployment in prefect.api("POST", "deployments/filter", {})}
-    assert names == {"backfill", "update", "reprocess", "validate", "train", "release"}
+    assert names == {"backfill", "update", "reprocess", "validate", "train", "release", "maintain"}
 
 
 @pytest.mark.slow

@@ -128,7 +128,8 @@ def test_importing_flows_starts_nothing_and_reaches_nowhere(tmp_path: Path) -> N
     """A Prefect worker imports a flow to run it: no server, no cluster, no file, no thread."""
     program = (
         "import sys, threading\n"
-        "import flows.backfill, flows.release, flows.reprocess, flows.train, flows.update, flows.validate\n"
+        "import flows.backfill, flows.maintain, flows.release, flows.reprocess, flows.train, flows.update\n"
+        "import flows.validate\n"
         "heavy = {'torch', 'lancedb', 'zarr', 'distributed', 'dask'} & sys.modules.keys()\n"
         "print(sorted(heavy), [t.name for t in threading.enumerate()])\n"
     )

@@ -221,8 +221,10 @@ def test_the_gate_finds_other_content(tiny: TinyRoot, monkeypatch: pytest.Monkey
 def test_a_low_recall_is_not_released(tiny: TinyRoot, monkeypatch: pytest.MonkeyPatch) -> None:
     from wxpipe.vectors import index
 
-    monkeypatch.setattr(index, "recall", lambda _table, _probes: 0.5)
-    with pytest.raises(WxpipeError, match=r"the index finds 0\.500 of the true 10 nearest, expected at least 0\.99"):
+    monkeypatch.setattr(index, "recalls", lambda _table, _probes: {"all": 0.5, "hour": 0.9, "month": 0.99})
+    with pytest.raises(
+        WxpipeError, match=r"finds 0\.500 of the true 10 nearest among all rows, 0\.900 .* hour .*0\.99"
+    ):
         build(tiny.root, exact_below=50)
     monkeypatch.undo()
     release = build(tiny.root, exact_below=50)

@@ -93,7 +93,7 @@ def test_the_answer_is_the_contract(served: TinyRoot, at: At) -> None:
     }  # fmt: skip
     assert (answer["release"], answer["model"], answer["trained"], answer["index"]) == (1, MODEL, False, "exact")
     assert answer["excluded_hours"] == 24
-    assert answer["quality"] == {"percentile": None, "good": None}
+    assert (answer["quality"]["percentile"], answer["quality"]["good"]) == (None, None)
     first = answer["analogs"][0]
     assert list(first)[:7] == ["rank", "clip_id", "start", "end", "distance", "similarity", "episode"]
     assert first["rank"] == 1

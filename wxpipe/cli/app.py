@@ -17,15 +17,18 @@ from wxpipe.cli import (
     events,
     extend,
     gc,
+    graph,
     metrics,
     migrate,
     pairs,
     plan,
+    quality,
     release,
     reprocess,
     retry,
     scan,
     search,
+    serve,
     similarity,
     sql,
     status,
@@ -47,7 +50,7 @@ app = typer.Typer(
 VERBS = (
     *(backfill, update, reprocess, retry, cancel, extend, migrate),
     *(scan, plan, status, metrics, validate, gc, digest),
-    *(search, similarity, sql, train, embed, evaluate, synth),
+    *(search, serve, similarity, sql, train, embed, evaluate, synth),
 )
 for verb in VERBS:
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
@@ -55,6 +58,8 @@ app.add_typer(pairs.app, name="pairs")
 app.add_typer(release.app, name="release")
 app.add_typer(events.app, name="events")
 app.add_typer(cases.app, name="cases")
+app.add_typer(graph.app, name="graph")
+app.add_typer(quality.app, name="quality")
 
 
 def main() -> None:

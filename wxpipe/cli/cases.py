@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from wxpipe.cli.options import DEFAULT_ROOT, Json, Root, parse_time, print_json
+from wxpipe.cli.options import DEFAULT_ROOT, Json, Root, print_json
 from wxpipe.errors import UsageError
+from wxpipe.vectors.times import parse_time
 
 if TYPE_CHECKING:
     from wxpipe.vectors.case_changes import Again

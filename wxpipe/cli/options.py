@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Any
 
 import typer
@@ -44,19 +44,6 @@ def parse_day(text: str, option: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"{option} {text}: expected a day such as 2011-03-01") from error
-
-
-def parse_time(text: str) -> datetime:
-    """A UTC time such as 2011-03-03T08:00Z; one without a zone is taken as UTC.
-
-    Raises:
-        UsageError: not a time.
-    """
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text}: expected a time such as 2011-03-03T08:00Z") from error
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def print_json(document: Any) -> None:

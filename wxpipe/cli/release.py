@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wxpipe.cli.options import DEFAULT_ROOT, Json, Root, print_json
+
+if TYPE_CHECKING:
+    from wxpipe.vectors.upkeep import Upkeep
 
 app = typer.Typer(help="What is searched: model, tables at fixed versions, index.", no_args_is_help=True)
 
@@ -87,12 +90,43 @@ def list_all(root: Root = DEFAULT_ROOT, as_json: Json = False) -> None:
 
 
 @app.command("maintain")
-def maintain(root: Root = DEFAULT_ROOT) -> None:
-    """Compact the tables, bring their indexes up to date, and clear what no release needs."""
+def maintain(
+    root: Root = DEFAULT_ROOT,
+    reindex: Annotated[bool, typer.Option("--reindex", help="Learn the partitions of indexes again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compact the tables, bring indexes up to date, clear what no release needs; exit 3 where an index falls behind."""
+    from dataclasses import asdict
+
     from wxpipe.pipeline.run import single_handed
     from wxpipe.store.root import require_root
     from wxpipe.vectors import release
 
     opened = require_root(root)
     with single_handed(opened, "release/default") as lease:
-        print(release.maintain(opened, lease=lease))
+        done = release.maintain(opened, lease=lease, reindex=reindex)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        _show_upkeep(done)
+    raise typer.Exit(3 if done.alarms else 0)
+
+
+def _show_upkeep(done: Upkeep) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from wxpipe.vectors.index import FILTERS
+
+    console = Console()
+    table = Table("table", "rows", "fragments", "outside the index", *(f"recall, {name}" for name in FILTERS))
+    for one in done.tables:
+        for when, figures in (("before", one.before), ("after", one.after)):
+            outside = "no index" if figures.unindexed is None else str(figures.unindexed)
+            shares = [str(figures.recalls[name]) if name in figures.recalls else "1 (exact)" for name in FILTERS]
+            table.add_row(f"{one.table}, {when}", str(one.rows), str(figures.fragments), outside, *shares)
+    console.print(table)
+    made = f"release {done.release} has the same rows in order" if done.release else "nothing had to be put in order"
+    console.print(f"{made}; {done.versions_removed} versions removed, {done.bytes_removed} bytes", highlight=False)
+    for alarm in done.alarms:
+        console.print(f"[red]alarm[/] {alarm}", highlight=False)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from wxpipe.cli.options import DEFAULT_ROOT, Json, Root, parse_time, print_json
+from wxpipe.cli.options import DEFAULT_ROOT, Json, Root, print_json
+from wxpipe.vectors.times import parse_time
 
 if TYPE_CHECKING:
-    from wxpipe.vectors.answers import Answer
+    from collections.abc import Sequence
+
+    from wxpipe.vectors.answers import Answer, Coming
 
 
 def command(
@@ -98,6 +101,11 @@ def _show(answer: Answer, picture: Path | None) -> None:
         table.add_row(str(analog.rank), start, similarity, f"{analog.distance:.4f}", str(len(analog.episode)))
     console.print(table)
     console.print(f"release {answer.release} · model {answer.model} · index {answer.index}", highlight=False)
+    console.print(
+        answer.quality.sentence(), style="" if answer.quality.good is not False else "bold red", highlight=False
+    )
+    if answer.quality.after:
+        console.print(_coming(answer.quality.after), highlight=False)
     if answer.warning:
         console.print(f"[yellow]note[/] {answer.warning}")
     if answer.happened is not None:
@@ -106,3 +114,12 @@ def _show(answer: Answer, picture: Path | None) -> None:
         show_happened(console, answer.happened)
     if picture is not None:
         console.print(f"picture: {picture}", highlight=False)
+
+
+def _coming(after: Sequence[Coming]) -> str:
+    told = [
+        f"+{one.hours} h {one.mean:.2f} ({one.low:.2f} to {one.high:.2f}; by chance {one.by_chance:.2f})"
+        for one in after
+        if None not in (one.mean, one.by_chance)
+    ]
+    return f"after best analogs like this one, similarity to what came: {', '.join(told) or 'unknown'}"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from wxpipe.cli.options import DEFAULT_ROOT, Json, Root, parse_time, print_json
+from wxpipe.cli.options import DEFAULT_ROOT, Json, Root, print_json
+from wxpipe.vectors.times import parse_time
 
 if TYPE_CHECKING:
     from wxpipe.similarity.compare import Comparison

@@ -27,8 +27,8 @@ def command(
     """Ask anything of a root, in DuckDB's SQL. Read only.
 
     Views: clips and frames (vectors of the current release), pictures (what became of each), ledger, quarantine,
-    inventory (raw files), pairs (of trainings), releases; events, cases and verdicts (what people added). Times are
-    UTC; start AT TIME ZONE 'Asia/Seoul' is local.
+    inventory (raw files), pairs (of trainings), releases; neighbours and novelty (of the current release's graph);
+    events, cases and verdicts (what people added). Times are UTC; start AT TIME ZONE 'Asia/Seoul' is local.
 
     analogs('coms-ea/20110303T0800Z/6h20', 10) in FROM is a search: rank, id, start, end, distance, similarity, ...;
     "where" := 'month = 3', exclude_hours := 24, episodes := true, rerank := 'ground-truth' may follow.

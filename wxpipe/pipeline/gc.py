@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from wxpipe.config import RunSettings
 from wxpipe.embedding.train_stage import checkpoint_folder, current_model
+from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.pipeline.leftovers import unexplained
 from wxpipe.pipeline.run import stage_lease
 from wxpipe.similarity.histograms import passed_pictures
@@ -20,6 +22,9 @@ from wxpipe.store.objects import ObjectInfo
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context
 from wxpipe.store.writepoints import write_point
+
+if TYPE_CHECKING:
+    from wxpipe.vectors.graph_store import GraphPlace
 
 HOUR = 3600.0
 
@@ -75,6 +80,7 @@ def collect(root: Root, wanted: Wanted) -> Collection:
     sweep.half_layouts()
     sweep.passed_pictures()
     sweep.checkpoints()
+    sweep.graphs()
     sweep.partials()
     sweep.spent_leases()
     if wanted.models:
@@ -124,6 +130,33 @@ class _Sweep:
                 if held and entry is not None and entry.state == "done":
                     self._remove("checkpoint", self._under(folder), f"the training came to {entry.output}")
                     self._prune(folder)
+
+    def graphs(self) -> None:
+        """Those of releases that nobody goes back to, and what builds left that did not come to a graph."""
+        from wxpipe.vectors.graph_store import FOLDER, GraphPlace
+        from wxpipe.vectors.tables import SPECS
+
+        for source in self.root.objects.names(FOLDER):
+            for place in (GraphPlace(source, unit) for unit in SPECS):
+                with self._holding([place.lease], place.folder) as held:
+                    if held:
+                        self._graphs_of(place)
+
+    def _graphs_of(self, place: GraphPlace) -> None:
+        from wxpipe.vectors.graph_store import needed_graphs
+
+        try:
+            needed = needed_graphs(self.root, place)
+        except (DamagedError, NotFoundError) as error:
+            self.done.kept.append(f"{place.folder}: {error}")
+            return
+        names = [name.rpartition(".") for name in self.root.objects.names(place.folder)]
+        for stem in (stem for stem, _, kind in names if kind == "json" and int(stem) not in needed):
+            self._remove("graph", self._under(f"{place.folder}/{stem}.json"), "a newer one took its place")
+        for stem in (stem for stem, _, kind in names if kind == "zarr" and stem not in needed.values()):
+            folder = f"{place.folder}/{stem}.zarr"
+            self._remove("graph", self._under(folder), "no graph that is needed has it")
+            self._prune(folder)
 
     def partials(self) -> None:
         """What dead writers left. A file that is still being written, were it removed, fails its writer's put."""
@@ -213,7 +246,7 @@ def referred_models(root: Root) -> set[str]:
 def _unreferred_folders(root: Root, needed: set[str], sources: list[str]) -> Iterator[tuple[str, str]]:
     """(folder, why)."""
     from wxpipe.embedding.train_stage import model_folder, read_model_card
-    from wxpipe.errors import NotFoundError, RefusedError
+    from wxpipe.errors import RefusedError
 
     learned_from = set()
     for model in sorted(needed):

@@ -71,6 +71,12 @@ def log_event(event: Event) -> None:
         LOGGER.info("note", extra=_place(event.stage, event.partition) | {"says": str(event.what)})
 
 
+def log_line(event: str, level: int = logging.INFO, **facts: Any) -> None:
+    """Logs something that is no event of a run, such as a request to the service."""
+    if _ready():
+        LOGGER.log(level, event, extra=facts)
+
+
 def _place(stage: str, partition: Partition) -> dict[str, Any]:
     if partition.day is None:
         return {"stage": stage, "partition": partition.key}

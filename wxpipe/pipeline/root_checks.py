@@ -283,6 +283,22 @@ def look_at_what_people_added(root: Root, _: Range) -> Iterator[Finding]:
             yield Finding("added", where, "what people added", str(error), remedy)
 
 
+def look_at_graphs(root: Root, wanted: Range) -> Iterator[Finding]:
+    """Records of graphs, and their arrays, read through."""
+    from wxpipe.vectors.graph_store import get_graph, graph_numbers, graph_places, read_graph
+
+    remedy = "delete it, then `wxpipe graph build`; `wxpipe gc` removes what is left of it"
+    for place in graph_places(root):
+        if wanted.sources and place.source not in wanted.sources:
+            continue
+        for number in graph_numbers(root, place):
+            try:
+                read_graph(root, get_graph(root, place, number))
+            except DamagedError as error:
+                key = f"{place.folder}/{number}.json"
+                yield Finding("graphs", key, "a graph", str(error), remedy)
+
+
 def _sources(root: Root, wanted: Range) -> list[Source]:
     return [source for source in root.sources if not wanted.sources or source.id in wanted.sources]
 
@@ -297,6 +313,7 @@ CHECKS: tuple[RootCheck, ...] = (
     RootCheck("counts", "counts of every stage", "against those of the next", NAMES, look_at_counts),
     RootCheck("releases", "releases and promotions", "read; rows of the current one", ("release",), look_at_releases),
     RootCheck("added", "events, cases, verdicts", "read, checksums", NAMES, look_at_what_people_added),
+    RootCheck("graphs", "kNN graphs", "read, digests", ("release",), look_at_graphs),
     RootCheck("models", "models of before", "weights against card against name", ("train",), look_at_models),
     RootCheck(
         "unexplained", "results", "against the ledger: is there an entry of each?", NAMES,

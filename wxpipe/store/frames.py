@@ -247,7 +247,7 @@ class FrameStore:
             DamagedError: it is damaged, or gone though it was stored.
         """
         self._require_kept()
-        index = self._channel(channel)
+        index = self.channel_index(channel)
         rows = int(self._read("rows", (slot, index)))
         if not rows:
             raise NotFoundError(
@@ -273,7 +273,7 @@ class FrameStore:
             RefusedError: some of them are not there any more; names them.
         """
         wanted, start = list(slots), self.axis.day_start(day)
-        there = self.stored_pictures(day, self._channel(channel)).chunks
+        there = self.stored_pictures(day, self.channel_index(channel)).chunks
         gone = [f"{self.axis.time(slot):%H:%MZ}" for slot in wanted if slot - start not in there]
         if gone:
             raise RefusedError(
@@ -291,7 +291,7 @@ class FrameStore:
             )
 
     def _pictures(self, slots: Iterable[int], channel: str) -> Iterator[tuple[int, UInt8]]:
-        index = self._channel(channel)
+        index = self.channel_index(channel)
         wanted = np.asarray(list(slots), np.int64)
         for start, stop, _ in runs(wanted):
             rows = self._read("rows", (slice(start, stop), index))
@@ -305,7 +305,7 @@ class FrameStore:
 
     def reduced(self, slots: Sequence[int] | npt.NDArray[np.int64], channels: Sequence[str]) -> UInt8:
         """Reduced pictures, uint8 (slot, channel, y_reduced, x_reduced)."""
-        wanted = [self._channel(channel) for channel in channels]
+        wanted = [self.channel_index(channel) for channel in channels]
         out = np.empty((len(slots), len(wanted), *self.source.area.reduced_shape), np.uint8)
         for start, stop, where in runs(np.asarray(slots, np.int64)):
             out[where] = self._read("reduced", slice(start, stop))[:, wanted]
@@ -352,7 +352,12 @@ class FrameStore:
                 "`wxpipe validate --repair` and then `wxpipe backfill` make it again"
             ) from error
 
-    def _channel(self, name: str) -> int:
+    def channel_index(self, name: str) -> int:
+        """The place of a channel on the channel axis.
+
+        Raises:
+            NotFoundError: the source has no such channel; names those that it has.
+        """
         try:
             return self.channels.index(name)
         except ValueError:

@@ -128,6 +128,60 @@ class Analog:
 
 
 @dataclass(frozen=True)
+class Coming:
+    """How like what really came the weather after best analogs was, so many hours later; None where nothing is known.
+
+    Attributes:
+        mean, low, high: ground-truth similarity of frames, and its 10th and 90th percentile.
+        by_chance: the mean for times of the same season and hour that were drawn.
+    """
+
+    hours: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    by_chance: float | None
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "hours": self.hours, "similarity": self.mean, "low": self.low, "high": self.high,
+            "by_chance": self.by_chance,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good the best analog is.
+
+    Attributes:
+        percentile: share of other times whose best analog was less similar, 0..1; None: unknown, and ``why``.
+        good: not among the worst fifth.
+        compared: how many other times, and ``are``: which.
+        after: what came of answers like this one.
+    """
+
+    percentile: float | None = None
+    good: bool | None = None
+    compared: int = 0
+    are: str = ""
+    after: tuple[Coming, ...] = ()
+    why: str = ""
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "percentile": self.percentile, "good": self.good, "compared": self.compared, "are": self.are,
+            "after": [coming.document() for coming in self.after], "why": self.why,
+        }  # fmt: skip
+
+    def sentence(self) -> str:
+        """For a person."""
+        if self.percentile is None:
+            return f"quality unknown: {self.why}"
+        better = f"{1 - self.percentile:.0%} of {self.compared} times {self.are} have a better best analog"
+        return better if self.good else f"no good analog: {better}"
+
+
+@dataclass(frozen=True)
 class Answer:
     """Everything that a search found, and what is needed to repeat it.
 
@@ -138,6 +192,7 @@ class Answer:
         candidates: how many of the ``matching`` rows were looked at, nearest first.
         warning: for a person; empty where there is none.
         happened: odds of what followed the analogs, where they were asked for.
+        quality: unknown, rather than a number that looks like knowledge, until `quality.judged` has told it.
     """
 
     source: str
@@ -157,6 +212,7 @@ class Answer:
     warning: str = ""
     filters: dict[str, Any] = field(default_factory=dict)
     happened: tuple[EventOdds, ...] | None = None
+    quality: Quality = field(default_factory=Quality)
 
     def document(self) -> dict[str, Any]:
         """The answer as JSON values; times are UTC, ISO 8601."""
@@ -169,9 +225,7 @@ class Answer:
             "index": self.index,
             "excluded_hours": int(hours) if hours == int(hours) else hours,
             "analogs": [analog.document() for analog in self.analogs],
-            # How good the best analog is can be told only against the analogs of many other times of the same season
-            # and hour, which this form does not keep: unknown, rather than a number that looks like knowledge.
-            "quality": {"percentile": None, "good": None},
+            "quality": self.quality.document(),
             "source": self.source,
             "unit": self.unit,
             "where": self.where,

@@ -161,7 +161,9 @@ def _build_part(
 
     content.update(apply(tables, changes, read))
     content = {day: kinds for day, kinds in content.items() if day.key in wanted}
-    versions = _checked_versions(tables, changes, content, exact_below)
+    part = base.part_of(model) if base is not None else None
+    before = {} if part is None else {name: there.index for name, there in part.tables.items()}
+    versions = _checked_versions(tables, changes, content, exact_below, before)
     return Part(model, bool(card["trained"]), sources, versions), content
 
 
@@ -213,13 +215,15 @@ def _read_checked(root: Root, model: str, width: int, day: SourceDay, entry: Ent
     return rows
 
 
-def _checked_versions(tables: Tables, changes: Changes, content: Contents, exact_below: int) -> dict[str, TableVersion]:
+def _checked_versions(
+    tables: Tables, changes: Changes, content: Contents, exact_below: int, before: Mapping[str, Mapping[str, Any]]
+) -> dict[str, TableVersion]:
     """The gate: counts, keys, what was written read back, recall of the index."""
     versions = {}
     for spec, table in tables.items():
         expected: dict[SourceDay, DayContent] = {day: kinds[spec.name] for day, kinds in content.items()}
         check_rows(table, spec, expected, changes.written)
         rows = sum(found.rows for found in expected.values())
-        index = ensure_index(table, rows, exact_below)
+        index = ensure_index(table, rows, exact_below, before.get(spec.name))
         versions[spec.name] = TableVersion(table.name, table.version, rows, combined_digest(expected), index)
     return versions

@@ -164,12 +164,14 @@ def read_events(root: Root) -> pa.Table:
     """
     made = in_effect(root)
     memo = ("events", *(str(one.number) for one in made))
-    if memo not in root.memo:
-        for old in [key for key in root.memo if key[0] == "events"]:
-            del root.memo[old]
-        root.memo[memo] = _each_once(pa.concat_tables([_rows(root, one, one.parts, ROWS, SCHEMA) for one in made]
-                                                      or [_with_name(SCHEMA.empty_table(), "")]))  # fmt: skip
-    return root.memo[memo]
+    found = root.memo.get(memo)
+    if found is None:
+        for old in [key for key in list(root.memo) if key[0] == "events"]:
+            root.memo.pop(old, None)
+        tables = [_rows(root, one, one.parts, ROWS, SCHEMA) for one in made]
+        found = _each_once(pa.concat_tables(tables or [_with_name(SCHEMA.empty_table(), "")]))
+        root.memo[memo] = found
+    return found
 
 
 def read_refused(root: Root) -> pa.Table:

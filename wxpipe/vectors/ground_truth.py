@@ -56,26 +56,38 @@ def similarities(root: Root, source: Source, query: Slots, others: Mapping[str, 
 
 
 def _compare(root: Root, source: Source, query: Slots, others: Sequence[Slots]) -> list[float | None]:
+    pairs = [(0, n) for n in range(1, len(others) + 1)]
+    return pair_similarities(root, source, np.stack([query, *others]), pairs)
+
+
+def pair_similarities(
+    root: Root, source: Source, members: Slots, pairs: Sequence[tuple[int, int]]
+) -> list[float | None]:
+    """Similarity of pairs of units, 0..1; None where a histogram of either is not there. All of them are read at once.
+
+    Args:
+        members: slots of each unit, (unit, frame).
+        pairs: positions of two units each.
+    """
     from wxpipe.similarity.clip_ks import clip_similarities
     from wxpipe.similarity.histograms import histogram_store
 
-    store = histogram_store(root, source)
-    members = np.stack([query, *others])
     slots, positions = np.unique(members, return_inverse=True)
     positions = positions.reshape(members.shape)
     try:
-        cdfs = store.read(slots)
+        cdfs = histogram_store(root, source).read(slots)
     except NotFoundError:
-        return [None] * len(others)
+        return [None] * len(pairs)
     # A counted picture is never all zeros, unless every pixel is in the top bin: then nothing can be told of it either.
     whole = np.asarray(cdfs.any(axis=(2, 3)), np.bool_).min(axis=1)
     present = whole[positions].min(axis=1)
-    pairs = np.array([(0, n) for n in range(1, len(members)) if present[0] and present[n]], np.int64).reshape(-1, 2)
-    values: list[float | None] = [None] * len(others)
-    if len(pairs):
-        found = clip_similarities(cdfs, positions, pairs, _sizes(root, source, slots))
-        for (_, n), value in zip(pairs.tolist(), found.tolist(), strict=True):
-            values[n - 1] = value
+    values: list[float | None] = [None] * len(pairs)
+    known = [n for n, (a, b) in enumerate(pairs) if present[a] and present[b]]
+    if known:
+        wanted = np.array([pairs[n] for n in known], np.int64)
+        found = clip_similarities(cdfs, positions, wanted, _sizes(root, source, slots))
+        for n, value in zip(known, found.tolist(), strict=True):
+            values[n] = value
     return values
 
 

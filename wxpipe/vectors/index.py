@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from wxpipe.errors import WxpipeError
 from wxpipe.store.writepoints import write_point
+from wxpipe.vectors.times import DAY_SECONDS, TimeFilter
 
 EXACT_BELOW = 100_000
 """Rows up to which every search reads all vectors: 80 ms at 100,000 of 128."""
@@ -19,8 +21,7 @@ recall of .97 and 64 gave 1.0 down to windows of 5 % of the time axis; narrower 
 NARROW_SHARE, NARROW_ROWS = 0.05, 20_000
 """Filters that leave less than either are scanned: there an index loses recall, and the scan is as fast."""
 RECALL_QUERIES, RECALL_K, RECALL_LEAST = 32, 10, 0.99
-RECALL_SHARES = (1.0, 0.25, 0.06)
-"""Shares of the time axis in which the index must find enough; the last is just above what bypasses it."""
+FILTERED_QUERIES = 16
 UNINDEXED_SHARE = 0.1
 """Rows outside the index are scanned by each search; above this share the index takes them in."""
 
@@ -44,14 +45,28 @@ def nearest(
     return query.select([*columns, "_distance"]).to_arrow()
 
 
-def ensure_index(table: Any, rows: int, exact_below: int = EXACT_BELOW) -> dict[str, Any]:
+class PoorIndexError(WxpipeError):
+    """An index finds too few of the true nearest; nothing may be released with it."""
+
+
+def ensure_index(
+    table: Any, rows: int, exact_below: int = EXACT_BELOW, before: Mapping[str, Any] | None = None, anew: bool = False
+) -> dict[str, Any]:
     """Makes, extends or leaves the index, and measures its recall.
 
+    Args:
+        table: at its latest version.
+        rows: of it.
+        exact_below: rows from which on there is one.
+        before: what this answered for the version before, of which it keeps how the index began.
+        anew: the partitions are learned again.
+
     Returns:
-        For the release: ``kind``, and for an index partitions, rows outside it, and recall.
+        For the release: ``kind``; and for an index ``recall`` over all rows, ``recalls`` under filters too, ``probes``,
+        rows outside it (``unindexed``), and how many rows and which recall it was ``trained`` with.
 
     Raises:
-        WxpipeError: the recall is too low.
+        PoorIndexError: a recall is too low.
     """
     if rows < exact_below:
         if _index(table) is not None:
@@ -59,24 +74,46 @@ def ensure_index(table: Any, rows: int, exact_below: int = EXACT_BELOW) -> dict[
             table.drop_index(_index(table).name)
             write_point(f"after drop-index {table.name}")
         return {"kind": "exact"}
-    if _index(table) is None:
+    fresh = anew or _index(table) is None
+    if fresh:
         _create(table, rows)
     elif _index(table).num_unindexed_rows > UNINDEXED_SHARE * rows:
         extend_index(table)
+    probes, found = _enough_probes(table)
+    _check_recalls(table.name, rows, found)
+    trained = None if fresh else (before or {}).get("trained")
+    return {
+        "kind": "ivf_flat",
+        "recall": found["all"],
+        "recalls": found,
+        "probes": probes,
+        "unindexed": _index(table).num_unindexed_rows,
+        "trained": trained or {"rows": rows, "recall": found["all"]},
+    }
+
+
+def _enough_probes(table: Any) -> tuple[int, dict[str, float]]:
+    """The fewest partitions that are enough, or the most that may be looked into, and what is found so."""
     for probes in PROBES:
-        found = recall(table, probes)
-        if found >= RECALL_LEAST:
-            unindexed = _index(table).num_unindexed_rows
-            return {"kind": "ivf_flat", "recall": round(found, 4), "probes": probes, "unindexed": unindexed}
-    raise WxpipeError(
-        f"table {table.name}: the index finds {found:.3f} of the true {RECALL_K} nearest, expected at least "
-        f"{RECALL_LEAST}; nothing was released: build with an exact index (raise exact_below above {rows})"
-    )
+        found = recalls(table, probes)
+        if min(found.values()) >= RECALL_LEAST:
+            break
+    return probes, found
+
+
+def _check_recalls(name: str, rows: int, found: Mapping[str, float]) -> None:
+    low = {what: share for what, share in found.items() if share < RECALL_LEAST}
+    if low:
+        told = ", ".join(f"{share:.3f} of the true {RECALL_K} nearest {FILTERS[what]}" for what, share in low.items())
+        raise PoorIndexError(
+            f"table {name}: the index finds {told}, expected at least {RECALL_LEAST}; nothing was released: learn it "
+            f"again (`wxpipe release maintain --reindex`), or build with an exact one (raise exact_below above {rows})"
+        )
 
 
 def extend_index(table: Any) -> None:
-    """Takes rows into the index that came after it; no retraining."""
-    if _index(table) is None:
+    """Takes rows into the index that came after it; no retraining, and nothing is written where none did."""
+    if not unindexed(table):
         return
     write_point(f"before optimize-index {table.name}")
     table.to_lance().optimize.optimize_indices()
@@ -84,22 +121,56 @@ def extend_index(table: Any) -> None:
     write_point(f"after optimize-index {table.name}")
 
 
-def recall(table: Any, probes: int) -> float:
-    """The lowest share of the true nearest that the index finds, over all rows and in windows of the time axis.
+FILTERS = {
+    "all": "among all rows",
+    "month": "within a month of the year",
+    "hour": "within an hour of the day",
+    "season": "within 45 days in every year",
+}
+"""What recall is measured under, and how it is told."""
 
-    Rows spread through the table are the queries. Found means as near as the true k-th, so that equal distances in
-    another order do no harm.
+
+def recalls(table: Any, probes: int) -> dict[str, float]:
+    """Share of the true nearest that a search finds, by filter; as asked of rows spread through the table.
+
+    As in a search, the query's own 24 hours are left out: rows beside it in time lie beside it in the index, and any
+    index finds those. Under a filter that search answers without the index, the answer is exact. Found means as near as
+    the true k-th, so that equal distances in another order do no harm.
     """
-    places = np.unique(np.linspace(0, table.count_rows() - 1, RECALL_QUERIES).astype(int))
-    rows = table.to_lance().take(places.tolist(), columns=["vector"])["vector"].to_pylist()
-    queries = [np.asarray(row, np.float32) for row in rows]
-    return min(
-        float(np.mean([_hits(table, query, where, probes) for query, where in zip(queries, windows, strict=True)]))
-        for windows in _windows(table, len(rows))
-    )
+    column = next(name for name in table.schema.names if name.endswith("_epoch"))
+    rows = table.count_rows()
+    dataset = table.to_lance()
+    places = np.unique(np.linspace(0, rows - 1, RECALL_QUERIES).astype(int))
+    queries = dataset.take(places.tolist(), columns=["vector", "source", "month", "hour", column]).to_pylist()
+    epochs = dataset.to_table(columns=[column])[column].to_numpy()
+    first, last = int(epochs.min()), int(epochs.max())
+    found = {}
+    for name in FILTERS:
+        asked = queries if name == "all" else queries[:: RECALL_QUERIES // FILTERED_QUERIES]
+        hits = []
+        for row in asked:
+            where = _condition(name, row, column, first, last)
+            left = table.count_rows(where)
+            if left:
+                exact = name != "all" and bypasses("ivf_flat", rows, left)
+                hits.append(1.0 if exact else _hit(table, row, where, probes))
+        found[name] = round(float(np.mean(hits)), 4) if hits else 1.0
+    return found
 
 
-def _hits(table: Any, vector: npt.NDArray[np.float32], where: str, probes: int) -> float:
+def _condition(name: str, row: Mapping[str, Any], column: str, first: int, last: int) -> str:
+    epoch = row[column]
+    parts = [f"source = '{row['source']}'", f"({column} < {epoch - DAY_SECONDS} OR {column} > {epoch + DAY_SECONDS})"]
+    if name in ("month", "hour"):
+        parts.append(f"{name} = {row[name]}")
+    elif name == "season":
+        moment = datetime.fromtimestamp(epoch, UTC)
+        parts += TimeFilter(season=(moment.month, moment.day)).sql(column, first, last)
+    return " AND ".join(parts)
+
+
+def _hit(table: Any, row: Mapping[str, Any], where: str, probes: int) -> float:
+    vector = np.asarray(row["vector"], np.float32)
     true, quick = (
         nearest(table, vector, RECALL_K, where, probes=looked, columns=[])["_distance"].to_numpy()
         for looked in (None, probes)
@@ -107,17 +178,10 @@ def _hits(table: Any, vector: npt.NDArray[np.float32], where: str, probes: int) 
     return float((quick <= true[-1] * (1 + 1e-5)).sum() / len(true))
 
 
-def _windows(table: Any, count: int) -> Iterator[list[str]]:
-    """For each share of the time axis as many conditions, of windows spread over it."""
-    column = next(name for name in table.schema.names if name.endswith("_epoch"))
-    epochs = np.sort(table.to_lance().to_table(columns=[column])[column].to_numpy())
-    for share in RECALL_SHARES:
-        if share == 1:
-            yield [""] * count
-            continue
-        size = max(1, round(share * len(epochs)))
-        firsts = np.linspace(0, len(epochs) - size, count).astype(int)[::-1]
-        yield [f"{column} >= {epochs[n]} AND {column} <= {epochs[n + size - 1]}" for n in firsts]
+def unindexed(table: Any) -> int | None:
+    """Rows outside the index; None where there is none."""
+    index = _index(table)
+    return None if index is None else int(index.num_unindexed_rows)
 
 
 def _index(table: Any) -> Any:

@@ -16,7 +16,7 @@ from wxpipe.vectors.candidates import Candidates, checked_vector, excluded, near
 from wxpipe.vectors.index import bypasses, describe, nearest
 from wxpipe.vectors.records import Part, TableVersion
 from wxpipe.vectors.tables import TableSpec
-from wxpipe.vectors.where import checked_where, lance_message
+from wxpipe.vectors.where import checked_condition_text, lance_message
 
 
 def open_lance(root: Root, part: Part, source: Source, spec: TableSpec) -> LanceSearcher:
@@ -103,7 +103,7 @@ def checked_condition(table: Any, where: str) -> str:
     Raises:
         UsageError: it cannot be understood; names the columns.
     """
-    condition = checked_where(where)
+    condition = checked_condition_text(where)
     try:
         table.count_rows(f"({condition})")
     except (ValueError, RuntimeError, OSError) as error:

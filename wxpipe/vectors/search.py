@@ -18,7 +18,8 @@ from wxpipe.vectors import ground_truth
 from wxpipe.vectors.answers import UNTRAINED, Analog, Answer, Query, SearchRequest
 from wxpipe.vectors.candidates import Candidates, Opener, episodes_of
 from wxpipe.vectors.lance_searcher import open_lance
-from wxpipe.vectors.records import Part, get_release, require_current
+from wxpipe.vectors.quality import judged
+from wxpipe.vectors.records import Part, ReleaseRecord, get_release, require_current
 from wxpipe.vectors.tables import DAY_SECONDS, SPECS, TableSpec, Unit, utc
 
 GROWTH = 4
@@ -32,13 +33,16 @@ Scores = Mapping[str, float | None]
 Measure = Callable[[Root, Source, SearchRequest, Query, Candidates], Scores]
 
 
-def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> Answer:
+def search(
+    root: Root, request: SearchRequest, opener: Opener = open_lance, release: ReleaseRecord | None = None
+) -> Answer:
     """Finds analogs.
 
     Args:
         root: where the release is.
         request: the question.
         opener: what finds the nearest; a `MemorySearchers` that is kept from one search to the next is faster.
+        release: the one that is searched, where the caller has read it already; it goes before the request's number.
 
     Raises:
         UsageError: the filter or the measure cannot be understood.
@@ -46,7 +50,8 @@ def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> A
     """
     measure = _measure(request.rerank)
     source = root.source(request.source)
-    release = require_current(root) if request.release is None else get_release(root, request.release)
+    if release is None:
+        release = require_current(root) if request.release is None else get_release(root, request.release)
     spec, part = SPECS[request.unit], release.part(source.id)
     searcher = opener(root, part, source, spec)
     query, vector = searcher.query(request)
@@ -56,7 +61,7 @@ def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> A
     def look(limit: int) -> Candidates:
         return left.nearest(vector, limit)
 
-    window = _window_seconds(source, spec)
+    window = episode_seconds(source, spec)
     found, groups = _grow(look, request, matching, window)
     scores: Scores
     if measure is not None:
@@ -66,7 +71,7 @@ def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> A
     else:
         scores = _ground_truth(root, source, request, query, found.take([members[0] for members in groups]))
     analogs = tuple(_analog(rank, spec, found, members, scores) for rank, members in enumerate(groups, 1))
-    return Answer(
+    answer = Answer(
         source=source.id,
         query=query,
         release=release.number,
@@ -84,6 +89,7 @@ def search(root: Root, request: SearchRequest, opener: Opener = open_lance) -> A
         matching=matching,
         warning=_warning(part, request, analogs),
     )
+    return judged(root, part, answer)
 
 
 def latest(root: Root, name: str, unit: Unit = "clip") -> datetime:
@@ -137,7 +143,8 @@ def _grow(
         limit *= GROWTH
 
 
-def _window_seconds(source: Source, spec: TableSpec) -> int:
+def episode_seconds(source: Source, spec: TableSpec) -> int:
+    """How far apart rows may be beyond their own length and still count as one episode: frames have no length."""
     if spec.unit == "clip":
         return 0
     clip = source.satellite.clip

@@ -37,8 +37,11 @@ class Explanation:
     plan: str
 
 
-def run_sql(root: Root, query: str, limits: Limits | None = None) -> Any:
+def run_sql(root: Root, query: str, limits: Limits | None = None, release: ReleaseRecord | None = None) -> Any:
     """Runs one SELECT; returns an Arrow table. Times are UTC, with or without a zone in the query.
+
+    Args:
+        release: the one whose vectors are read, where the caller has one open; else the current one.
 
     Raises:
         UsageError: not one SELECT, one over something else than the views, what DuckDB says is wrong with it, or a
@@ -46,7 +49,7 @@ def run_sql(root: Root, query: str, limits: Limits | None = None) -> Any:
     """
     check_length(query)
     with asking(limits or Limits.of_settings()) as engine:
-        query, _ = _prepare(engine, root, query)
+        query, _ = _prepare(engine, root, query, release)
         return engine.rows(query)
 
 
@@ -94,11 +97,11 @@ def _names(engine: Asking, query: str) -> Named:
     return check_tree(found["tree"], LOADERS)
 
 
-def _prepare(engine: Asking, root: Root, query: str) -> tuple[str, _Loaded]:
+def _prepare(engine: Asking, root: Root, query: str, release: ReleaseRecord | None = None) -> tuple[str, _Loaded]:
     """Sends everything that a query reads; returns it as the engine shall run it."""
     named = _names(engine, query)
     loaded = _Loaded({}, {})
-    reading = Reading(_release(root, named))
+    reading = Reading(release or _release(root, named))
     if named.calls:
         found = find_analogs(root, named.calls, reading.release)
         for place, call in enumerate(found):

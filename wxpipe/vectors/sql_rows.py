@@ -22,7 +22,8 @@ def format_rows(result: Any, how: Format = "table") -> str:
         raise UsageError(f"format is {how!r}; choose one of {', '.join(FORMATS)}")
     rows = [{name: _plain(value) for name, value in row.items()} for row in _rows(result)]
     if how == "json":
-        return json.dumps(rows, indent=1, ensure_ascii=False)
+        return json.dumps([{name: _finite(value) for name, value in row.items()} for row in rows], indent=1,
+                          ensure_ascii=False)  # fmt: skip
     if how == "csv":
         return _csv(result.schema.names, rows)
     return _table(result.schema.names, rows)
@@ -64,6 +65,15 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool):
         return None if isinstance(value, float) and value != value else value
     return str(value)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no infinite numbers."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
 
 
 def _csv(names: list[str], rows: list[dict[str, Any]]) -> str:

@@ -117,6 +117,19 @@ def parse_times(season: str = "", years: str = "", hours: str = "") -> TimeFilte
     )
 
 
+def parse_time(text: str) -> datetime:
+    """A UTC time such as 2011-03-03T08:00Z; one without a zone is taken as UTC.
+
+    Raises:
+        UsageError: not a time.
+    """
+    try:
+        when = datetime.fromisoformat(text)
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{text}: expected a time such as 2011-03-03T08:00Z") from error
+
+
 def _pair(name: str, text: str, kind: Callable[[str], Number], expected: str) -> tuple[Number, Number] | None:
     if not text:
         return None

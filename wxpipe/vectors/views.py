@@ -19,6 +19,7 @@ from wxpipe.store.root import Root
 from wxpipe.store.tables import get_table
 from wxpipe.vectors.case_tables import cases_table, verdicts_table
 from wxpipe.vectors.events import read_events, read_refused
+from wxpipe.vectors.graph_views import neighbours_schema, novelty_schema, read_neighbours, read_novelty
 from wxpipe.vectors.records import ReleaseRecord, current_number, list_releases
 from wxpipe.vectors.tables import SPECS, TableSpec
 
@@ -85,6 +86,16 @@ def _vector_schema(spec: TableSpec) -> Callable[[Root, Reading], Any]:
 def _release(spec: TableSpec, reading: Reading) -> ReleaseRecord:
     assert reading.release is not None, f"view {spec.name} is of a release"
     return reading.release
+
+
+def _neighbours(root: Root, reading: Reading) -> Any:
+    assert reading.release is not None
+    return read_neighbours(root, reading.release, reading.columns)
+
+
+def _novelty(root: Root, reading: Reading) -> Any:
+    assert reading.release is not None
+    return read_novelty(root, reading.release, reading.columns)
 
 
 def _ledger(root: Root, _: Reading) -> Any:
@@ -260,10 +271,16 @@ LOADERS: dict[str, Loader] = {
     "events": _events,
     "cases": _cases,
     "verdicts": _verdicts,
+    "neighbours": _neighbours,
+    "novelty": _novelty,
 }
 """The views by name."""
 
-SCHEMAS: dict[str, Callable[[Root, Reading], Any]] = {spec.name: _vector_schema(spec) for spec in SPECS.values()}
+SCHEMAS: dict[str, Callable[[Root, Reading], Any]] = {
+    **{spec.name: _vector_schema(spec) for spec in SPECS.values()},
+    "neighbours": lambda _root, _reading: neighbours_schema(),
+    "novelty": lambda _root, _reading: novelty_schema(),
+}
 """Views whose loaders read the columns that are asked for and no others: their Arrow schema, without any rows."""
 
 OF_RELEASE = frozenset(SCHEMAS)

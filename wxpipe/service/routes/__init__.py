@@ -1,0 +1,1 @@
+"""The addresses of the service: a file a subject; each takes words, works in a thread, and answers with a document."""
