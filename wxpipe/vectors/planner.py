@@ -15,12 +15,15 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from wxpipe.kernels import TILE
 from wxpipe.vectors.exact_scan import Floats, scan
 from wxpipe.vectors.ranges import Ranges, Rows
-from wxpipe.vectors.sketch import EXACT, Care, Sketch, make_sketch
+from wxpipe.vectors.sketch import EXACT, TILE_ROWS, Care, Sketch, make_sketch
 
 SKETCH_FROM = 500
 """Rows from which sketches are used where nothing was measured."""
+BLOCKS_A_ROW = 10
+"""Blocks that are told in about the time in which a row is read that is far from the one before."""
 SMALLEST = 4_000
 """With fewer rows all searches are exact, and nothing is measured: any way takes less than what is around it."""
 TRIED = (125, 250, 500, 1_000, 2_000)
@@ -58,10 +61,15 @@ class Planner:
         """Squared distances and rows of the k nearest, nearest first, and what an answer calls the way to them."""
         if query.dtype != np.float32 or not query.flags.c_contiguous:
             query = np.ascontiguousarray(query, np.float32)
-        if rows.count < self.sketch_from:
+        if rows.count < self.sketch_from or self._scattered(rows):
             return *scan(self.vectors, query, rows, k), "exact"
         care = EXACT if exact else self.care
         return *self.sketch.nearest(query, rows, k, care), "exact" if care == EXACT else "sketch"
+
+    def _scattered(self, rows: Ranges) -> bool:
+        """Whether so many blocks have one of the rows that reading those is less than telling all the blocks."""
+        tiles = min(len(rows) + rows.count // TILE_ROWS + 1, len(self.vectors) // TILE_ROWS + 1)
+        return tiles * TILE > BLOCKS_A_ROW * rows.count
 
     def calibrated(self) -> Planner:
         """With the least care that finds enough, and the least number of rows from which sketches are faster."""
