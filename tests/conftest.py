@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numba
 import pytest
+from filelock import FileLock
 
 from tests.mini import first_run, longer, second_run, two_days  # noqa: F401 - fixtures
 from tests.s3 import s3_port  # noqa: F401 - a fixture
@@ -17,6 +18,18 @@ from wxpipe.pipeline.backfill import Job, run, scan
 from wxpipe.pipeline.plan import Range
 from wxpipe.pipeline.run import Workers
 from wxpipe.store.root import Root
+
+LONG = (
+    "test_s3", "test_compare", "test_kill_runs", "test_kill", "test_deployed", "test_month_of_faults", "test_faults",
+    "test_train_kills", "test_judge", "test_spoil", "test_loader", "test_flows", "test_train_flow", "test_ghost",
+)  # fmt: skip
+"""Files of tests that take a minute or more."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long go first: the last ones of several test processes then end at nearly the same time."""
+    place = {name: n for n, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")
@@ -35,17 +48,22 @@ def real_archive() -> Path:
 def real_root(real_archive: Path, tmp_path_factory: pytest.TempPathFactory, ingested: Callable[..., Root]) -> Root:
     """A root of the 140 pictures of ``coms/`` and ``coms_events/``, whose archive has been moved away since.
 
-    Ingested, counted and searched for clips in this process; made once a session, in about 10 seconds, to be read.
+    Ingested, counted and searched for clips in this process, to be read; made once, by the first of the test processes
+    that needs it.
     """
     if numba.config.DISABLE_JIT:
         pytest.skip("real pictures take hours without compiled kernels")
-    folder = tmp_path_factory.mktemp("real")
-    archive = folder / "archive"
-    archive.mkdir()
-    for name in ("coms", "coms_events"):
-        (archive / name).symlink_to(real_archive / name, target_is_directory=True)
-    ingested(folder / "root", archive)
-    archive.rename(folder / "moved away")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "real"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not (folder / "moved away").exists():
+            archive = folder / "archive"
+            archive.mkdir()
+            for name in ("coms", "coms_events"):
+                (archive / name).symlink_to(real_archive / name, target_is_directory=True)
+            ingested(folder / "root", archive)
+            archive.rename(folder / "moved away")
     return Root(str(folder / "root"))
 
 

@@ -57,7 +57,7 @@ class Running:
 
     def lines(self) -> list[dict[str, Any]]:
         assert self.log is not None
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [json.loads(line) for line in self.log.read_text().split("\n") if line]
 
 
 @contextmanager

@@ -261,6 +261,8 @@ def test_a_root_without_release_says_what_makes_one(tiny: TinyRoot, at: At) -> N
         ("1=1 /* x */", r"'/\*' is not allowed"),
         ("1=1; DROP TABLE clips", "';' is not allowed"),
         ("source = 'x", "is not allowed"),
+        ("month = $1", r"'\$' is not allowed"),
+        ("month = ?", r"'\?' is not allowed"),
         ("hour = 3 garbage here", "hour = 3 garbage"),
         ("x" * 5000, "at most 4000"),
     ],

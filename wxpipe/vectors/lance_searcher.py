@@ -106,7 +106,9 @@ def checked_condition(table: Any, where: str) -> str:
     condition = checked_condition_text(where)
     try:
         table.count_rows(f"({condition})")
-    except (ValueError, RuntimeError, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, ValueError | RuntimeError | OSError) and type(error).__name__ != "RustPanic":
+            raise
         names = ", ".join(name for name in table.schema.names if name != "vector")
         raise UsageError(f"--where {where!r}: {lance_message(error)}; columns: {names}") from error
     return condition

@@ -13,7 +13,7 @@ import re
 from wxpipe.errors import UsageError
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`")
-_FORBIDDEN = re.compile(r"--|/\*|\*/|;|['\"`]")
+_FORBIDDEN = re.compile(r"--|/\*|\*/|;|['\"`$?]")  # $1 and ? are parameters, of which Lance's planner panics
 _CALL = re.compile(r"([\w'\"`]+)\s*\(")
 LONGEST = 4_000
 DEEPEST = 32
