@@ -109,7 +109,7 @@ def killed_at(point: int, roots: Path, nursery: Nursery) -> Path:
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=() if n % 2 else pytest.mark.slow) for n, kind in enumerate(KINDS)]
+    "kind", [pytest.param(kind, marks=() if n % 4 == 1 else pytest.mark.slow) for n, kind in enumerate(KINDS)]
 )
 def test_killed_at_a_write_point_of_each_kind(kind, roots, peace, nursery):
     point = max(n for n, name in enumerate(peace.points, 1) if name.startswith(kind))

@@ -41,6 +41,7 @@ def through_prefect(archive: Archive, root: Path, *options: str) -> tuple[str, .
     return tuple(option for option in backfill(archive, root, *options) if option != "--direct")
 
 
+@pytest.mark.slow  # `test_deployed` does the same through a server and a worker
 def test_a_backfill_through_prefect_makes_what_a_direct_one_makes(
     longer: Archive, first_run: Undisturbed, second_run: Undisturbed, tmp_path: Path
 ) -> None:

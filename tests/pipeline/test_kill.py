@@ -60,15 +60,14 @@ FRAMES, HISTOGRAMS = f"frames/{SOURCE}.zarr", f"histograms/{SOURCE}.zarr"
 
 OFTEN = (
     Moment("after put-if-absent leases/scan/"),
-    Moment(f"before rename {FRAMES}/picture/c/", -1),
     Moment("before put ledger/embed/", -1),
-    Moment("after merge clips-", update=True),
     Moment("before put-if-absent promotions/", update=True),
 )
 """One of a kind; in every run of the tests."""
 
 SELDOM = (
     Moment("before rename wxpipe.toml"),
+    Moment(f"before rename {FRAMES}/picture/c/", -1),
     Moment(f"after put inventory/{SOURCE}/"),
     Moment(f"before put-if-absent {FRAMES}/zarr.json"),
     Moment(f"after put-if-absent {FRAMES}/overlay/c/"),
@@ -83,6 +82,7 @@ SELDOM = (
     Moment("after put-if-absent releases/"),
     Moment(f"after put {FRAMES}/picture/c/", update=True),
     Moment("before merge frames-", update=True),
+    Moment("after merge clips-", update=True),
 )
 
 MOMENTS = (

@@ -55,6 +55,7 @@ def test_every_planted_fault_is_found_as_the_truth_says_and_gaps_are_none(tmp_pa
     assert_all_told(root, MINI2, paths, truth.faults)
 
 
+@pytest.mark.slow
 def test_of_a_damaged_week_every_second_file_is_cut(tmp_path: Path) -> None:
     begin = date(2010, 7, 2)
     (made,) = make_archive(tmp_path, Order((MTSAT,), date(2010, 7, 1), 9, SEED, damaged_from=begin))
@@ -82,6 +83,7 @@ def test_faults_and_a_damaged_week_leave_each_other_alone(tmp_path: Path) -> Non
     assert inside == {"truncated"}
 
 
+@pytest.mark.slow
 def test_the_same_order_has_the_same_faults_and_bytes(tmp_path: Path) -> None:
     files = []
     for name in "ab":
