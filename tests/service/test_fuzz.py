@@ -135,11 +135,11 @@ def test_sql_of_any_kind(service: Running, query: str) -> None:
 
 
 @pytest.mark.slow
-def test_sql_that_no_parser_ends_is_ended(service: Running) -> None:
-    """Brackets in brackets take DuckDB's parser for ever; its process is ended, and others are answered meanwhile."""
+def test_sql_that_its_parser_hardly_ends_is_answered(service: Running) -> None:
+    """Brackets in brackets take DuckDB's parser half a minute or for ever; then its process is ended."""
     answer = service.client.post("/v1/sql", json={"query": "SELECT " + "(" * 5000 + "1"})
     assert answer.status_code == 400
-    assert "time limit" in answer.json()["detail"]
+    assert any(said in answer.json()["detail"] for said in ("time limit", "Parser Error"))
     assert service.alive()
 
 
