@@ -14,12 +14,12 @@ import os
 import secrets
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from wxpipe.errors import NotFoundError, StoreError, UsageError, WxpipeError
+from wxpipe.errors import DamagedError, NotFoundError, StoreError, UsageError, WxpipeError
 from wxpipe.store.meter import count_read, count_write
 from wxpipe.store.writepoints import write_point
 
@@ -115,8 +115,25 @@ class Objects(ABC):
             for found in pool.map(lambda batch: [read(key) for key in batch], batches):
                 yield from found
 
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Parts of an object, by their first byte and the one after the last.
+
+        Raises:
+            NotFoundError: there is none.
+            DamagedError: it is shorter.
+        """
+        count_read(len(ranges))
+        found = self._get_ranges(key, ranges)
+        if [len(data) for data in found] != [stop - start for start, stop in ranges]:
+            raise DamagedError(f"{self.url}/{key}: shorter than it was, bytes up to {max(s for _, s in ranges)} wanted")
+        return found
+
     @abstractmethod
     def _get(self, key: str) -> bytes: ...
+
+    @abstractmethod
+    def _get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """What there is of them: an object that is too short gives less."""
 
     @abstractmethod
     def _put(self, key: str, data: bytes) -> None: ...
@@ -196,6 +213,13 @@ class LocalObjects(Objects):
     def _get(self, key: str) -> bytes:
         try:
             return self.path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise NotFoundError(f"{self.url}/{key}: no such object") from error
+
+    def _get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        try:
+            with open(self.path(key), "rb", buffering=0) as file:
+                return [os.pread(file.fileno(), stop - start, start) for start, stop in ranges]
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFoundError(f"{self.url}/{key}: no such object") from error
 
