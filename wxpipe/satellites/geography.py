@@ -146,7 +146,10 @@ def parse_cells(text: str, grid: int) -> tuple[Cell, ...]:
 
 def _corner(text: str) -> Cell:
     row, column = text.split(".")
-    if not (row.isascii() and row.isdigit() and column.isascii() and column.isdigit()) or max(len(row), len(column)) > 5:
+    if (
+        not (row.isascii() and row.isdigit() and column.isascii() and column.isdigit())
+        or max(len(row), len(column)) > 5
+    ):
         raise ValueError(text)
     return int(row), int(column)
 

@@ -20,8 +20,16 @@ from wxpipe.satellites.catalog import Source
 from wxpipe.similarity.clip_stage import SCHEMA as CLIPS
 from wxpipe.similarity.histograms import HistogramStore, histogram_store, stored_cell_sizes
 from wxpipe.similarity.ks_kernels import round_counts
-from wxpipe.store.arrays import ArraySpec, create_arrays, decode_chunk, encode_chunk, parse_shard, shard_key
-from wxpipe.store.arrays import write_chunk, write_shard
+from wxpipe.store.arrays import (
+    ArraySpec,
+    create_arrays,
+    decode_chunk,
+    encode_chunk,
+    parse_shard,
+    shard_key,
+    write_chunk,
+    write_shard,
+)
 from wxpipe.store.frames import content_digest
 from wxpipe.store.root import Root
 from wxpipe.store.tables import get_table
@@ -91,7 +99,8 @@ def month_specs(month: Month, store: HistogramStore) -> tuple[ArraySpec, ArraySp
     about = "cumulative share of pixels of each cell in 255ths, rounded; the last bin would be 255 and is not kept"
     return (
         ArraySpec("cdf", ("cell", "channel", "bin", "slot"), (cells, channels, bins, slots), "uint8",
-                  (1, channels, bins, slots), (cells, channels, bins, slots), "picture", attributes={"long_name": about}),
+                  (1, channels, bins, slots), (cells, channels, bins, slots), "picture",
+                  attributes={"long_name": about}),
         ArraySpec("present", ("channel", "slot"), (channels, slots), "uint8", (channels, slots),
                   attributes={"long_name": "1 where a picture was counted"}),
         ArraySpec("clips", ("slot", "frame"), (slots, frames), "uint16", (slots, frames),
@@ -99,7 +108,9 @@ def month_specs(month: Month, store: HistogramStore) -> tuple[ArraySpec, ArraySp
     )  # fmt: skip
 
 
-def copy_month(root: Root, store: HistogramStore, month: Month, counted: Mapping[date, tuple[int, bool]]) -> MonthArrays:
+def copy_month(
+    root: Root, store: HistogramStore, month: Month, counted: Mapping[date, tuple[int, bool]]
+) -> MonthArrays:
     """Reads the histograms and clips of a month, every byte checked, and turns them round.
 
     Args:
@@ -130,7 +141,9 @@ def _rounded(cdfs: Any, sizes: npt.NDArray[np.int64]) -> Counts:
     rounded = np.empty(cdfs.shape, np.uint8)
     for channel in range(cdfs.shape[1]):
         part = np.empty((len(cdfs), 1, *cdfs.shape[2:]), np.uint8)
-        round_counts(np.ascontiguousarray(cdfs[:, channel : channel + 1]), np.ascontiguousarray(sizes[:, channel]), part)
+        round_counts(
+            np.ascontiguousarray(cdfs[:, channel : channel + 1]), np.ascontiguousarray(sizes[:, channel]), part
+        )
         rounded[:, channel] = part[:, 0]
     return rounded
 
@@ -191,9 +204,7 @@ def read_month(root: Root, folder: str, month: Month, store: HistogramStore) -> 
     return MonthArrays(cdf, *read_small(root, folder, month, store))
 
 
-def read_small(
-    root: Root, folder: str, month: Month, store: HistogramStore
-) -> tuple[Counts, npt.NDArray[np.uint16]]:
+def read_small(root: Root, folder: str, month: Month, store: HistogramStore) -> tuple[Counts, npt.NDArray[np.uint16]]:
     """`MonthArrays.present` and ``clips``.
 
     Raises:
@@ -213,9 +224,7 @@ def read_small(
     return found[0], found[1]
 
 
-def read_cells(
-    root: Root, folder: str, month: Month, store: HistogramStore, size: int, cells: Sequence[int]
-) -> Counts:
+def read_cells(root: Root, folder: str, month: Month, store: HistogramStore, size: int, cells: Sequence[int]) -> Counts:
     """Some cells of a month, (n, channel, bin, slot), in their order; of the others nothing is read.
 
     Args:
@@ -230,7 +239,7 @@ def read_cells(
         return out
     key = shard_key(folder, spec, (0, 0, 0, 0))
     try:
-        index = _index(root.objects.get_ranges(key, [(size - _index_bytes(spec), size)])[0], spec)
+        index = _index(root.objects.get_ranges(key, [(size - _index_bytes(spec), size)])[0])
         wanted = [n for n in range(len(cells)) if index[cells[n]][1]]
         order = sorted(wanted, key=lambda n: index[cells[n]][0])
         spans = _merged([index[cells[n]] for n in order])
@@ -258,7 +267,7 @@ def _index_bytes(spec: ArraySpec) -> int:
     return INDEX_ENTRY * int(np.prod(spec.inner_grid)) + INDEX_CHECK
 
 
-def _index(data: bytes, spec: ArraySpec) -> list[tuple[int, int]]:
+def _index(data: bytes) -> list[tuple[int, int]]:
     """First byte of each cell and the one after its last; an empty span for a cell that is not stored."""
     from google_crc32c import value as crc32c
 

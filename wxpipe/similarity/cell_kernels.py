@@ -124,9 +124,7 @@ def _sums_of_frames(cells: Counts, channels: Ints, clips: Ints) -> npt.NDArray[n
 
 
 @kernel
-def _bounds(
-    rows: npt.NDArray[np.uint16], total: Ints, of_query: Ints, of_candidate: Ints, bound: Sums
-) -> None:
+def _bounds(rows: npt.NDArray[np.uint16], total: Ints, of_query: Ints, of_candidate: Ints, bound: Sums) -> None:
     """What the sum of largest differences cannot be below: the difference of means is no more than their mean."""
     count = rows.shape[3]
     largest = np.empty(count, np.uint16)

@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from wxpipe.errors import DamagedError, LeaseLostError, NotFoundError, RefusedError
+from wxpipe.errors import DamagedError, LeaseLostError, NotFoundError, RefusedError, UsageError
 from wxpipe.satellites.catalog import Source
+from wxpipe.satellites.geography import Geography, GridEdges
 from wxpipe.similarity.cell_copy import CONTRACT, Month, copy_month, open_store, read_month, write_month
+from wxpipe.similarity.layout import cell_edges
 from wxpipe.store.leases import Lease
 from wxpipe.store.root import Root
 from wxpipe.store.stage import fingerprint_of
@@ -209,8 +211,53 @@ def verify_month(root: Root, source: Source, record: MonthRecord) -> None:
     """
     month, store = Month.of(source, record.month), open_store(root, source)
     found = read_month(root, record.folder, month, store).digest
-    if fingerprint_of(contract=record.contract, layout=record.layout, month=record.month, arrays=found) != record.digest:
+    if (
+        fingerprint_of(contract=record.contract, layout=record.layout, month=record.month, arrays=found)
+        != record.digest
+    ):
         raise DamagedError(f"{root.url}/{record.folder}: other content than record {record.number} names, or gone")
+
+
+def cells_stats(root: Root, source: Source) -> dict[str, Any]:
+    """What there is of a copy, and what is due, as JSON values."""
+    store, area = open_store(root, source), source.area
+    records, damaged = read_records(root, source)
+    wanted = wanted_months(root, source, records)
+    edges = cell_edges(store.spec, area.rows, area.columns, area.title_rows)
+    grid, geography = GridEdges(*edges, (area.rows, area.columns)), source.geography
+    slots = sum(record.pictures for record in records.values()) / max(1, len(source.satellite.channels))
+    size = sum(record.size for record in records.values())
+    return {
+        "source": source.id,
+        "layout": store.spec.name,
+        "months": len(records),
+        "clips": sum(record.clips for record in records.values()),
+        "bytes": size,
+        "bytes_per_full_day": size / slots * source.satellite.axis.slots_per_day if slots else 0.0,
+        "stale": [name for name, month in wanted.items()
+                  if name in records and not is_whole(records[name], month.days)],
+        "missing": [name for name in wanted if name not in records and name not in damaged],
+        "damaged": sorted(damaged),
+        "regions": {name: {"title": region.title, "cells": _cells_of(geography, name, grid)}
+                    for name, region in geography.regions.items()},
+    }  # fmt: skip
+
+
+def _cells_of(geography: Geography, name: str, grid: GridEdges) -> int:
+    try:
+        return len(geography.region_cells(name, grid))
+    except UsageError:
+        return 0  # finer than this grid
+
+
+def remove_spent(root: Root, source: Source, lease: Lease) -> None:
+    """Removes what `spent_cells` tells of, under the lease; a search that is reading one of these says so."""
+    for key, _ in list(spent_cells(root, source)):
+        root.leases.check(lease)
+        below = [info.key for info in root.objects.walk(key)]
+        for name in below or [key]:
+            root.objects.delete(name)
+        root.objects.prune(key)
 
 
 def spent_cells(root: Root, source: Source) -> Iterator[tuple[str, str]]:

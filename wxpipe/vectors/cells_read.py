@@ -58,8 +58,8 @@ class MonthPart:
             frames = slots[:, None] + np.where(begun[:, None], steps - 1, 0)
         inside = (frames < self.cdf.shape[3]).all(axis=1)
         within = np.minimum(frames, self.cdf.shape[3] - 1)
-        stale = ~inside | ~self.fresh[within].all(axis=1)
-        there = self.present[list(channels)].all(axis=0)
+        stale = ~(inside & self.fresh[within].all(axis=1))
+        there: Flags = np.asarray(self.present[list(channels)].min(axis=0), np.bool_)
         return frames, stale, ~stale & ~(begun & there[within].all(axis=1))
 
 
@@ -87,9 +87,7 @@ def read_part(
     )
 
 
-def _read(
-    root: Root, source: Source, record: MonthRecord, wanted: Mapping[str, Wanted], cells: Ints
-) -> MonthPart:
+def _read(root: Root, source: Source, record: MonthRecord, wanted: Mapping[str, Wanted], cells: Ints) -> MonthPart:
     month, store = Month.of(source, record.month), open_store(root, source)
     key = (root.url, record.folder)
     present, clips = _kept.get((*key, b""), lambda: read_small(root, record.folder, month, store))

@@ -28,6 +28,7 @@ from wxpipe.similarity.ks import round_cdfs
 from wxpipe.similarity.layout import cell_edges
 from wxpipe.store.root import Root
 from wxpipe.vectors.answers import Answer, Query, SearchRequest
+from wxpipe.vectors.bands import WHOLE, Bands
 from wxpipe.vectors.candidates import Candidates, Left
 from wxpipe.vectors.cells_read import MonthPart, read_part
 from wxpipe.vectors.ground_truth import slots_of
@@ -70,7 +71,7 @@ class CellsAsked:
         return there[within] @ numbers, moved[within] @ numbers
 
 
-def cells_asked(root: Root, source: Source, request: SearchRequest) -> CellsAsked | None:
+def cells_asked(root: Root, source: Source, request: SearchRequest, bands: Bands = WHOLE) -> CellsAsked | None:
     """The cells of a request; None for one of whole pictures.
 
     Raises:
@@ -89,23 +90,20 @@ def cells_asked(root: Root, source: Source, request: SearchRequest) -> CellsAske
         raise UsageError(f"{len(cells)} cells are asked for; at most {MOST_CELLS}: search whole pictures instead")
     reach = range(-request.shift, request.shift + 1)
     shifts = sorted(((dy, dx) for dy in reach for dx in reach), key=lambda s: (s[0] ** 2 + s[1] ** 2, s))
-    asked = CellsAsked(request.region or "", cells, tuple(shifts), _channels(source, request), grid)
+    channels = bands.places(source) or range(len(source.satellite.channels))
+    asked = CellsAsked(request.region or "", cells, tuple(shifts), tuple(channels), grid)
     kept = [shift for shift in shifts if len(asked.pairs(shift)[0]) >= LEAST_OVERLAP * len(cells)]
     return replace(asked, shifts=tuple(kept))
 
 
-def _channels(source: Source, request: SearchRequest) -> tuple[int, ...]:  # noqa: ARG001
-    return tuple(range(len(source.satellite.channels)))
-
-
-def by_cells(root: Root, source: Source, request: SearchRequest, query: Query, left: Left) -> Left:
+def by_cells(root: Root, source: Source, request: SearchRequest, query: Query, left: Left, bands: Bands) -> Left:
     """What the filters left, to be compared by cells where the request names any.
 
     Raises:
         UsageError: as `cells_asked`.
         NotFoundError: there is no copy of the cells, or no histograms of the query.
     """
-    asked = cells_asked(root, source, request)
+    asked = cells_asked(root, source, request, bands)
     return left if asked is None else CellsLeft(root, source, query, left, asked)
 
 
@@ -146,12 +144,12 @@ class CellsLeft:
     def index(self) -> str:
         return "exact"
 
-    def rows(self) -> Candidates:
+    def every(self) -> Candidates:
         return self._rows
 
     @cached_property
     def _rows(self) -> Candidates:
-        return self.left.rows()
+        return self.left.every()
 
     @cached_property
     def store(self) -> HistogramStore:
@@ -159,14 +157,15 @@ class CellsLeft:
 
     @cached_property
     def query_slots(self) -> Ints:
-        assert self.query.id is not None and self.query.start is not None
+        assert self.query.id is not None
+        assert self.query.start is not None
         epochs = {self.query.id: int(self.query.start.timestamp())}
         found = slots_of(self.root, self.source, self.query.unit, epochs)
         if self.query.id not in found:
             raise NotFoundError(f"{self.query.id}: its frames are not known, and nothing can be compared with them")
         return found[self.query.id]
 
-    def nearest(self, vector: npt.NDArray[np.float32], limit: int) -> Candidates:  # noqa: ARG002
+    def nearest(self, vector: npt.NDArray[np.float32], limit: int) -> Candidates:
         if self._found is None or self._found[0] < min(limit, self.matching):
             self._found = self._scan(max(limit, FIRST_LIMIT))
         _, distances, shifts = self._found
@@ -205,7 +204,8 @@ class CellsLeft:
         if not parts:
             return ""
         more = f"; and {len(parts) - 3} more" if len(parts) > 3 else ""
-        return f"not searched: {'; '.join(parts[:3])}{more}; `wxpipe cells update` makes the copy whole"
+        remedy = "`wxpipe cells update` makes the copy whole, `cells build --anew` where it is damaged"
+        return f"not searched: {'; '.join(parts[:3])}{more}; {remedy}"
 
     def _shares(self, slots: Ints) -> npt.NDArray[np.float64] | None:
         """(frame, channel, bin, cell) of the channels that are compared; None where a picture is not there."""
@@ -298,7 +298,7 @@ class _Work:
         except (DamagedError, NotFoundError) as error:
             return distances, shifts, 0, f"{len(places)} {self.left.query.unit}s left out: {error}"
         axis = self.left.source.satellite.axis
-        starts = self.left.rows().starts[places]
+        starts = self.left.every().starts[places]
         slots = (starts - int(axis.first.timestamp())) // int(axis.cadence.total_seconds()) - part.start
         clips, stale, missing = part.clips_of(slots, self.left.query.unit, self.left.asked.channels)
         known = ~(stale | missing)

@@ -103,6 +103,12 @@ class LanceLeft:
         found = nearest(self.searcher.table, vector, limit, self.where, probes=probes, columns=_columns(spec))
         return _candidates(found, spec)
 
+    def every(self) -> Candidates:
+        spec = self.searcher.spec
+        found = self.searcher.table.to_lance().to_table(columns=_columns(spec), filter=self.where)
+        found = found.append_column("_distance", pa.array(np.zeros(len(found)))).sort_by(spec.epoch)
+        return _candidates(found, spec, in_order=True)
+
     def _read_through(self, vector: npt.NDArray[np.float32], limit: int) -> pa.Table:
         """The nearest by some bands, in one pass over the vectors; as many are kept as are asked for."""
         query, columns = self.bands.of(vector), [*_columns(self.searcher.spec), "vector"]
@@ -143,7 +149,7 @@ def _columns(spec: TableSpec) -> list[str]:
     return [spec.key, spec.time, spec.epoch, *(["end"] if spec.unit == "clip" else [])]
 
 
-def _candidates(rows: Any, spec: TableSpec) -> Candidates:
+def _candidates(rows: Any, spec: TableSpec, in_order: bool = False) -> Candidates:
     ids = rows[spec.key].to_pylist()
     starts = rows[spec.epoch].to_numpy().astype(np.int64)
     ends = starts
@@ -152,4 +158,4 @@ def _candidates(rows: Any, spec: TableSpec) -> Candidates:
     # Lance's l2 is squared; rounding may leave a tiny negative.
     distances = np.sqrt(np.maximum(rows["_distance"].to_numpy().astype(np.float64), 0))
     found = Candidates(ids, starts, ends, distances)
-    return found.take(sorted(range(len(ids)), key=lambda n: (distances[n], ids[n])))
+    return found if in_order else found.take(sorted(range(len(ids)), key=lambda n: (distances[n], ids[n])))
