@@ -99,7 +99,7 @@ def month_specs(month: Month, store: HistogramStore) -> tuple[ArraySpec, ArraySp
     about = "cumulative share of pixels of each cell in 255ths, rounded; the last bin would be 255 and is not kept"
     return (
         ArraySpec("cdf", ("cell", "channel", "bin", "slot"), (cells, channels, bins, slots), "uint8",
-                  (1, channels, bins, slots), (cells, channels, bins, slots), "picture",
+                  (1, channels, bins, slots), (cells, channels, bins, slots), "lz4",
                   attributes={"long_name": about}),
         ArraySpec("present", ("channel", "slot"), (channels, slots), "uint8", (channels, slots),
                   attributes={"long_name": "1 where a picture was counted"}),

@@ -73,8 +73,8 @@ def draw_marks(axes: Any, marks: Marks, shape: tuple[int, ...]) -> None:
             axes.plot([start[1], stop[1]], [start[0], stop[0]], color=colour, linewidth=width, solid_capstyle="round")
     if marks.arrow is not None:
         start, stop = marks.arrow * size - 0.5
-        for width, colour in ((4.0, SHADE), (2.0, ARROW)):
-            style = {"arrowstyle": "-|>,head_width=0.35,head_length=0.6", "linewidth": width, "color": colour,
+        for width, colour in ((3.0, SHADE), (1.6, ARROW)):
+            style = {"arrowstyle": "-|>,head_width=0.22,head_length=0.4", "linewidth": width, "color": colour,
                      "shrinkA": 0, "shrinkB": 0}  # fmt: skip
             axes.annotate("", (stop[1], stop[0]), (start[1], start[0]), arrowprops=style)
     axes.set_xlim(-0.5, size[1] - 0.5)

@@ -142,7 +142,7 @@ def _figure(source: Source, channels: tuple[str, ...], answer: Answer, rows: Seq
     columns = max((len(row.pictures) for row in rows), default=0)
     wide = max(2 * EDGE + LABEL + columns * (PICTURE + GAP), NARROWEST)
     warning = textwrap.wrap(answer.warning, int((wide - 2 * EDGE) / LETTER))
-    head = HEAD + LINE * (len(warning) + bool(answer.cells))
+    head = HEAD + LINE * len(warning)
     total = head + step * max(1, len(rows)) + FOOT
     figure = Figure(figsize=(wide / 100, total / 100), dpi=100)
     canvas = _Canvas(figure, wide, total)
@@ -197,12 +197,11 @@ def _header(canvas: _Canvas, answer: Answer, warning: Sequence[str]) -> None:
     kind = "hours" if answer.unit == "clip" else "moments"
     canvas.text(EDGE, 14, f"Past {kind} of {answer.source} that looked like this", 15, weight="bold")
     trained = "trained" if answer.trained else "NOT TRAINED"
-    if answer.cells:
-        where = f"{answer.region}, " if answer.region else ""
-        canvas.text(EDGE, 58, f"compared within the outline alone: {where}{len(answer.cells)} cells", 9.5, INK)
     facts = f"release {answer.release}  ·  model {answer.model} ({trained})  ·  index {answer.index}"
     left_out = f"analogs within {answer.excluded_hours:g} h of the query left out" if answer.excluded_hours else ""
-    canvas.text(EDGE, 44, "  ·  ".join(part for part in (facts, left_out) if part), 9.5, SOFT)
+    where = f"{answer.region}, " if answer.region else ""
+    within = f"within the outline alone: {where}{len(answer.cells)} cells" if answer.cells else ""
+    canvas.text(EDGE, 44, "  ·  ".join(part for part in (within, facts, left_out) if part), 9.5, SOFT)
     for number, line in enumerate(warning):
         canvas.text(EDGE, 66 + number * LINE, line if number else line[0].upper() + line[1:], 9.5, ALARM)
 
