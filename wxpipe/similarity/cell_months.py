@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -186,11 +186,21 @@ def _make(root: Root, source: Source, name: str, wanted: Wanted, lease: Lease | 
     if lease is not None:
         root.leases.check(lease)
     number = max(_numbers(root, record.place), default=0) + 1
-    record = MonthRecord(**{**_fields(record), "number": number, "digest": digest, "size": size,
-                            "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})  # fmt: skip
-    if not root.objects.put_if_absent(f"{record.place}/{number}.json", json.dumps(_fields(record)).encode()):
-        raise RefusedError(f"{record.place}/{number}.json was published by another run meanwhile")
+    made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    record = replace(record, number=number, digest=digest, size=size, created=made)
+    put_record(root, record)
     return record
+
+
+def put_record(root: Root, record: MonthRecord) -> None:
+    """Publishes a month.
+
+    Raises:
+        RefusedError: another run took the number meanwhile.
+    """
+    key = f"{record.place}/{record.number}.json"
+    if not root.objects.put_if_absent(key, json.dumps(asdict(record)).encode()):
+        raise RefusedError(f"{key} was published by another run meanwhile")
 
 
 def _counted(root: Root, source: Source, days: Mapping[str, Day]) -> dict[date, tuple[int, bool]]:
@@ -290,10 +300,6 @@ def _spent_of(root: Root, place: str) -> Iterator[tuple[str, str]]:
 def _numbers(root: Root, place: str) -> list[int]:
     stems = (name.removesuffix(".json") for name in root.objects.names(place) if name.endswith(".json"))
     return [int(stem) for stem in stems if stem.isdigit()]
-
-
-def _fields(record: MonthRecord) -> dict[str, Any]:
-    return asdict(record)
 
 
 def _parse(key: str, data: bytes | None) -> MonthRecord:

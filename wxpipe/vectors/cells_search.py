@@ -38,7 +38,7 @@ MOST_CELLS = 144
 LEAST_OVERLAP = 0.75
 """Of the cells, that must stay on the grid where they are shifted: over few of them anything resembles anything."""
 ROUNDING = 1 / 255
-FIRST_LIMIT = 512
+FIRST_LIMIT = 256
 """Clips that are found at once: neighbours in time come together, and episodes are wanted."""
 THREADS = 4
 
