@@ -18,15 +18,17 @@ import numpy.typing as npt
 from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.satellites.catalog import Source
 from wxpipe.similarity.clip_stage import SCHEMA as CLIPS
-from wxpipe.similarity.histograms import HistogramStore, histogram_store, stored_cell_sizes
+from wxpipe.similarity.histograms import HistogramStore, counted, histogram_store, stored_cell_sizes
 from wxpipe.similarity.ks_kernels import round_counts
 from wxpipe.store.arrays import (
     ArraySpec,
     create_arrays,
     decode_chunk,
     encode_chunk,
+    parse_index,
     parse_shard,
     shard_key,
+    sound,
     write_chunk,
     write_shard,
 )
@@ -108,13 +110,11 @@ def month_specs(month: Month, store: HistogramStore) -> tuple[ArraySpec, ArraySp
     )  # fmt: skip
 
 
-def copy_month(
-    root: Root, store: HistogramStore, month: Month, counted: Mapping[date, tuple[int, bool]]
-) -> MonthArrays:
+def copy_month(root: Root, store: HistogramStore, month: Month, done: Mapping[date, tuple[int, bool]]) -> MonthArrays:
     """Reads the histograms and clips of a month, every byte checked, and turns them round.
 
     Args:
-        counted: of each day that is done, how many pictures it must have, and whether its clips are found.
+        done: of each day that is done, how many pictures it must have, and whether its clips are found.
 
     Raises:
         DamagedError: histograms or clips are not what was written, or are gone.
@@ -123,11 +123,10 @@ def copy_month(
     cdf, present = np.zeros(specs[0].shape, np.uint8), np.zeros(specs[1].shape, np.uint8)
     clips = np.zeros(specs[2].shape, np.uint16)
     a_day = month.source.satellite.axis.slots_per_day
-    for day, (pictures, has_clips) in sorted(counted.items()):
+    for day, (pictures, has_clips) in sorted(done.items()):
         at = (day - month.first).days * a_day
         cdfs = store.read_through(day, pictures)
-        whole = cdfs.any(axis=(2, 3))
-        present[:, at : at + a_day] = whole.T
+        present[:, at : at + a_day] = counted(cdfs).T
         slots = np.arange(month.start + at, month.start + at + a_day)
         rounded = _rounded(cdfs, stored_cell_sizes(root, month.source, store.spec, slots))
         cdf[:, :, :, at : at + a_day] = rounded.transpose(3, 1, 2, 0)
@@ -239,53 +238,36 @@ def read_cells(root: Root, folder: str, month: Month, store: HistogramStore, siz
         return out
     key = shard_key(folder, spec, (0, 0, 0, 0))
     try:
-        index = _index(root.objects.get_ranges(key, [(size - _index_bytes(spec), size)])[0])
-        wanted = [n for n in range(len(cells)) if index[cells[n]][1]]
-        order = sorted(wanted, key=lambda n: index[cells[n]][0])
+        index = parse_index(root.objects.get_range(key, size - _index_bytes(spec), size), spec.inner_grid[0])
+        order = sorted((n for n in range(len(cells)) if cells[n] in index), key=lambda n: index[cells[n]][0])
         spans = _merged([index[cells[n]] for n in order])
-        parts = dict(zip(spans, root.objects.get_ranges(key, spans), strict=True))
+        parts = {span: root.objects.get_range(key, *span) for span in spans}
     except NotFoundError as error:
         raise DamagedError(f"{root.url}/{key}: gone") from error
     except DamagedError as error:
         raise DamagedError(f"{root.url}/{key}: {error}") from error
     for n in order:
-        start, stop = index[cells[n]]
-        span = next(span for span in spans if span[0] <= start and stop <= span[1])
-        data = parts[span][start - span[0] : stop - span[0]]
-        chunk, damaged = parse_shard(_alone(spec), data)
-        if damaged:
+        start, length = index[cells[n]]
+        first, data = next((begin, data) for (begin, end), data in parts.items() if begin <= start < end)
+        chunk = data[start - first : start - first + length]
+        if not sound(chunk):
             raise DamagedError(f"{root.url}/{key}: cell {cells[n]} is not as its checksum says")
-        out[n] = decode_chunk(spec, chunk[0])[0]
+        out[n] = decode_chunk(spec, chunk)[0]
     return out
 
 
-def _alone(spec: ArraySpec) -> ArraySpec:
-    return ArraySpec(spec.name, spec.dims, spec.shape, spec.dtype, spec.chunk, None, spec.codec)
-
-
 def _index_bytes(spec: ArraySpec) -> int:
-    return INDEX_ENTRY * int(np.prod(spec.inner_grid)) + INDEX_CHECK
+    return INDEX_ENTRY * spec.inner_grid[0] + INDEX_CHECK
 
 
-def _index(data: bytes) -> list[tuple[int, int]]:
-    """First byte of each cell and the one after its last; an empty span for a cell that is not stored."""
-    from google_crc32c import value as crc32c
-
-    table, check = data[:-INDEX_CHECK], data[-INDEX_CHECK:]
-    if crc32c(table).to_bytes(INDEX_CHECK, "little") != check:
-        raise DamagedError("its end is not the index of its chunks: cut short, or changed")
-    entries = np.frombuffer(table, "<u8").reshape(-1, 2)
-    return [(0, 0) if int(at) == 2**64 - 1 else (int(at), int(at) + int(length)) for at, length in entries]
-
-
-def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans in order, those that touch made one."""
+def _merged(chunks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """First bytes and ends of chunks (start, length) in order, those that touch made one."""
     found: list[tuple[int, int]] = []
-    for start, stop in spans:
+    for start, length in chunks:
         if found and found[-1][1] == start:
-            found[-1] = (found[-1][0], stop)
+            found[-1] = (found[-1][0], start + length)
         else:
-            found.append((start, stop))
+            found.append((start, start + length))
     return found
 
 

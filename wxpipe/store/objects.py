@@ -14,12 +14,12 @@ import os
 import secrets
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from wxpipe.errors import DamagedError, NotFoundError, StoreError, UsageError, WxpipeError
+from wxpipe.errors import NotFoundError, StoreError, UsageError, WxpipeError
 from wxpipe.store.meter import count_read, count_write
 from wxpipe.store.writepoints import write_point
 
@@ -74,6 +74,8 @@ class Objects(ABC):
     url: str
     readers = 16
     """How many objects `get_many` asks for at once."""
+    far = False
+    """Whether answers take their time to come, however small they are."""
 
     def get(self, key: str) -> bytes:
         """The whole object.
@@ -83,6 +85,17 @@ class Objects(ABC):
         """
         count_read()
         return self._get(key)
+
+    def get_range(self, key: str, start: int, stop: int | None = None) -> bytes:
+        """Bytes [start, stop) of an object, to its end where no stop is given; a negative start counts from there.
+
+        What an object does not have is not there: fewer bytes come.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        count_read()
+        return self._get_range(key, start, stop)
 
     def holds(self, key: str, data: bytes) -> bool:
         """Whether an object is there and is exactly these bytes."""
@@ -115,25 +128,11 @@ class Objects(ABC):
             for found in pool.map(lambda batch: [read(key) for key in batch], batches):
                 yield from found
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Parts of an object, by their first byte and the one after the last.
-
-        Raises:
-            NotFoundError: there is none.
-            DamagedError: it is shorter.
-        """
-        count_read(len(ranges))
-        found = self._get_ranges(key, ranges)
-        if [len(data) for data in found] != [stop - start for start, stop in ranges]:
-            raise DamagedError(f"{self.url}/{key}: shorter than it was, bytes up to {max(s for _, s in ranges)} wanted")
-        return found
-
     @abstractmethod
     def _get(self, key: str) -> bytes: ...
 
     @abstractmethod
-    def _get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """What there is of them: an object that is too short gives less."""
+    def _get_range(self, key: str, start: int, stop: int | None) -> bytes: ...
 
     @abstractmethod
     def _put(self, key: str, data: bytes) -> None: ...
@@ -216,10 +215,12 @@ class LocalObjects(Objects):
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFoundError(f"{self.url}/{key}: no such object") from error
 
-    def _get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def _get_range(self, key: str, start: int, stop: int | None) -> bytes:
         try:
             with open(self.path(key), "rb", buffering=0) as file:
-                return [os.pread(file.fileno(), stop - start, start) for start, stop in ranges]
+                size = os.fstat(file.fileno()).st_size
+                begin = max(0, size + start) if start < 0 else min(start, size)
+                return os.pread(file.fileno(), max(0, (size if stop is None else min(stop, size)) - begin), begin)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFoundError(f"{self.url}/{key}: no such object") from error
 

@@ -15,7 +15,7 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -146,6 +146,7 @@ class RemoteObjects(Objects):
     """
 
     readers = 32
+    far = True
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -164,16 +165,19 @@ class RemoteObjects(Objects):
 
         return self._try("read", key, read)
 
-    def _get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        # Asked one by one: obstore's get_ranges reads over gaps of up to a megabyte, which here is most of the object.
-        def read(store: S3Store) -> list[bytes]:
-            try:
-                return [bytes(store.get_range(key, start=start, end=stop)) for start, stop in ranges]
-            except Exception:
-                size = store.head(key)["size"]  # what is no more there is damage, and no trouble of the moment
-                if all(stop <= size for _, stop in ranges):
-                    raise
-                return [b""] * len(ranges)
+    def _get_range(self, key: str, start: int, stop: int | None) -> bytes:
+        def read(store: S3Store) -> bytes:
+            size = int(store.head(key)["size"]) if start < 0 and stop is not None else 0
+            if start < 0 and stop is None:
+                answer = store.get(key, options={"range": {"suffix": -start}})
+            elif stop is None:
+                answer = store.get(key, options={"range": {"offset": start}})
+            else:
+                answer = store.get(key, options={"range": (max(0, start + size if start < 0 else start), stop)})
+            data, (begin, end) = bytes(answer.bytes()), answer.range
+            if len(data) != end - begin:
+                raise OSError(f"the answer broke off: expected {end - begin} bytes, found {len(data)}")
+            return data
 
         return self._try("read", key, read)
 

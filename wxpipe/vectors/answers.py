@@ -221,6 +221,7 @@ class Answer:
         warning: for a person; empty where there is none.
         region, cells: by which alone it was searched, rows and columns of the grid; empty: by whole pictures.
         happened: odds of what followed the analogs, where they were asked for.
+        ahead: the document of an `ahead.Ahead`, where it was asked for.
         quality: unknown, rather than a number that looks like knowledge, until `quality.judged` has told it.
     """
 
@@ -246,6 +247,7 @@ class Answer:
     region: str = ""
     cells: tuple[tuple[int, int], ...] = ()
     happened: tuple[EventOdds, ...] | None = None
+    ahead: dict[str, Any] | None = None
     quality: Quality = field(default_factory=Quality)
 
     def document(self) -> dict[str, Any]:
@@ -274,6 +276,7 @@ class Answer:
             "warning": self.warning,
             **({"region": self.region, "cells": len(self.cells)} if self.cells else {}),
             **({} if self.happened is None else {"happened": [one.document() for one in self.happened]}),
+            **({} if self.ahead is None else {"ahead": self.ahead}),
         }
 
 

@@ -23,7 +23,7 @@ from wxpipe.satellites.catalog import Source
 from wxpipe.satellites.geography import Cell, GridEdges, parse_cells
 from wxpipe.similarity.cell_kernels import CellQuery, scan_cells
 from wxpipe.similarity.cell_months import MonthRecord, Wanted, require_records, wanted_months
-from wxpipe.similarity.histograms import HistogramStore, histogram_store, stored_cell_sizes
+from wxpipe.similarity.histograms import HistogramStore, counted, histogram_store, stored_cell_sizes
 from wxpipe.similarity.ks import round_cdfs
 from wxpipe.similarity.layout import cell_edges
 from wxpipe.store.root import Root
@@ -213,7 +213,7 @@ class CellsLeft:
             cdfs = self.store.read(slots)[:, self.asked.channels]
         except NotFoundError:
             return None
-        if not cdfs.any(axis=(2, 3)).all():
+        if not counted(cdfs).all():
             return None
         sizes = stored_cell_sizes(self.root, self.source, self.store.spec, slots)[:, self.asked.channels]
         return np.asarray(cdfs / sizes[:, :, None, :], np.float64)
@@ -222,7 +222,7 @@ class CellsLeft:
         """The query over its own cells; pairs are positions among these and among ``cells``."""
         slots = self.query_slots
         cdfs = self.store.read(slots)[:, self.asked.channels]
-        if not cdfs.any(axis=(2, 3)).all():
+        if not counted(cdfs).all():
             raise NotFoundError(f"{self.query.id}: its histograms are not all there, in the channels that are compared")
         sizes = stored_cell_sizes(self.root, self.source, self.store.spec, slots)[:, self.asked.channels]
         rounded = np.concatenate(
