@@ -55,7 +55,7 @@ def searches(draw: Any) -> Any:
     return cells, channels, clips.astype(np.int64), CellQuery(np.ascontiguousarray(own), tuple(shifts))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(searches(), st.sampled_from([1.0, 0.2, 0.05]))
 def test_the_nearest_are_those_of_brute_force(search: Any, share: float) -> None:
     cells, channels, clips, query = search

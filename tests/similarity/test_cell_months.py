@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import zarr
 
+from tests.s3 import credentials, make_bucket
 from tests.vectors.cells_root import CellsRoot, make_cells_root, sky
 from tests.vectors.tiny_root import SOURCE
 from wxpipe.errors import DamagedError, LeaseLostError
@@ -28,6 +29,7 @@ from wxpipe.similarity.cell_copy import Month, open_store, read_cells, read_mont
 from wxpipe.similarity.cell_months import cells_stats, lease_of, read_records, spent_cells, update_cells, wanted_months
 from wxpipe.similarity.clip_stage import read_clips
 from wxpipe.similarity.ks import round_cdfs
+from wxpipe.store.objects import open_objects
 from wxpipe.store.root import Root
 
 FEBRUARY, MARCH = (date(2011, 2, 27), date(2011, 2, 28)), (date(2011, 3, 1), date(2011, 3, 4))
@@ -114,6 +116,8 @@ def test_an_update_makes_only_what_changed_and_reads_no_ledger_else(
     )
     copied.copy()  # the copied folder's files have other times of writing: they are read once
     read.clear()
+    assert copied.copy().made == ()
+    assert read == []
     copied.put_day(MARCH[1], sky(77))
     assert copied.copy().made == ("2011-03",)
     assert read == ["2011-03-04"]
@@ -177,7 +181,8 @@ def test_histograms_that_are_damaged_make_no_month(copied: CellsRoot) -> None:
 def test_gc_and_updates_remove_what_a_newer_month_took_the_place_of(copied: CellsRoot) -> None:
     copied.put_day(MARCH[1], sky(9))
     copied.copy()
-    assert len(list(spent_cells(copied.root, copied.source))) == 2
+    spent = [key for key, _ in spent_cells(copied.root, copied.source) if "2011-03" in key]
+    assert len(spent) == 2  # the record and the arrays
     removed = {waste.key for waste in collect(again(copied).root, Unwanted()).removed if waste.kind == "cells"}
     assert f"{PLACE}/2011-03/1.json" in removed
     assert not list(spent_cells(copied.root, copied.source))
@@ -224,7 +229,11 @@ def check_killed(template: Path, folder: Path, point: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "point", ["1 before rename cells", "1 before put-if-absent cells/tiny-ea/6x20-exact/2011-03/2"]
+    "point",
+    [
+        pytest.param("1 before rename cells", marks=pytest.mark.slow),
+        "1 before put-if-absent cells/tiny-ea/6x20-exact/2011-03/2",
+    ],
 )
 def test_an_update_that_is_killed_has_made_nothing(copied_template: Path, tmp_path: Path, point: str) -> None:
     check_killed(copied_template, tmp_path / "root", point)
@@ -246,3 +255,34 @@ def test_killed_at_every_write_point(copied_template: Path, tmp_path: Path) -> N
                 check_killed(
                     copied_template, tmp_path / f"{prefix[:3]}{prefix[7:10]}{number}", f"{number + 1} {prefix}"
                 )
+
+
+def test_the_copy_is_made_and_read_in_a_bucket(
+    copied: CellsRoot, s3_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in credentials(s3_port).items():
+        monkeypatch.setenv(name, value)
+    url = f"{make_bucket(s3_port, 'cells')}/root"
+    there = open_objects(url)
+    for info in copied.root.objects.walk():
+        if (
+            info.key.startswith(("wxpipe.toml", "ledger/", "histograms/", "clips/", "frames/"))
+            and "/picture/" not in info.key
+        ):
+            there.put(info.key, copied.root.objects.get(info.key))
+    tiny = CellsRoot(Root(url))
+    assert tiny.copy().made == ("2011-02", "2011-03")
+    check_equal(tiny, "2011-03", MARCH)
+    assert tiny.copy().kept == ("2011-02", "2011-03")
+    record = read_records(tiny.root, tiny.source)[0]["2011-03"]
+    shard = f"{record.folder}/cdf/c/0/0/0/0"
+    there.put(shard, there.get(shard)[:-7])
+    with pytest.raises(DamagedError, match="cut short"):
+        read_cells(
+            tiny.root,
+            record.folder,
+            Month.of(tiny.source, "2011-03"),
+            open_store(tiny.root, tiny.source),
+            record.size,
+            [0],
+        )

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from tests.vectors.cells_root import CellsRoot, make_cells_root, patched, sky
 from tests.vectors.tiny_root import MODEL, SOURCE
+from wxpipe.cli.app import app
 from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.similarity.cell_copy import Month, open_store
 from wxpipe.similarity.cell_months import read_records
@@ -287,3 +289,25 @@ def test_the_picture_shows_the_cells_and_the_arrow(planted: CellsRoot, tmp_path:
 def test_the_model_is_named_though_its_vectors_are_not_compared(planted: CellsRoot) -> None:
     assert ask(planted, region="bay").model == MODEL
     assert Month.of(planted.source, "2011-02").days == 9
+
+
+def test_the_command_line_searches_and_tells_what_is_copied(own: CellsRoot, tmp_path: Path) -> None:
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(app, [*words, "--root", own.root.url], env={"COLUMNS": "160"})
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    at = ("search", "--satellite", "tiny", "--at", "2011-03-07T08:00Z", "--bands", "all", "--k", "1")
+    said = run(*at, "--cells", "1.1-3.2", "--shift", "2", "--picture", str(tmp_path / "answer.png"))
+    assert "2011-02-28 08:00" in said
+    assert "1 down, 2 right" in said
+    assert "compared over 6 cells of the grid alone" in said
+    assert "compared over bay, 4 cells" in run(*at, "--region", "bay")
+    assert "shifted" not in run(*at)
+    own.put_day(OTHER, sky(5))
+    stats = json.loads(run("cells", "stats", "--satellite", "tiny", "--json"))
+    assert (stats["months"], stats["stale"], stats["missing"]) == (2, ["2011-02"], [])
+    assert stats["regions"]["bay"] == {"title": "A bay", "cells": 4}
+    assert "2011-02" in run("cells", "stats", "--satellite", "tiny")
+    assert json.loads(run("cells", "update", "--json"))[SOURCE]["made"] == ["2011-02"]
+    assert "0 months made, 2 were as they should be" in run("cells", "build", "--satellite", "tiny")

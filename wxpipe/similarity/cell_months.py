@@ -162,6 +162,7 @@ def update_cells(
     made, kept, written = [], [], 0
     for name, month in wanted.items():
         if not anew and name in records and is_whole(records[name], month.days):
+            _note_seen(root, records[name], month, lease)
             kept.append(name)
             continue
         record = _make(root, source, name, month, lease)
@@ -169,6 +170,14 @@ def update_cells(
         written += record.size
         say(f"{source.id} {name}: {len(month.days)} days, {record.pictures} pictures, {record.size / 1e6:.1f} MB")
     return Copied(tuple(made), tuple(kept), written, damaged)
+
+
+def _note_seen(root: Root, record: MonthRecord, wanted: Wanted, lease: Lease | None) -> None:
+    """The ledger's objects were written again and say the same, or the root was copied: searches need not read them."""
+    if dict(record.seen) != wanted.seen:
+        if lease is not None:
+            root.leases.check(lease)
+        put_record(root, replace(record, number=record.number + 1, seen=wanted.seen))
 
 
 def _make(root: Root, source: Source, name: str, wanted: Wanted, lease: Lease | None) -> MonthRecord:
