@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tomli_w
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
@@ -83,6 +83,7 @@ def test_the_graticule_on_real_pictures_is_where_the_projection_puts_it(real_arc
     assert np.quantile(distance_transform_edt(lines)[small[parts]], 0.9) <= 2
 
 
+@settings(deadline=None)
 @given(st.sets(st.tuples(st.integers(0, 23), st.integers(0, 23)), min_size=1, max_size=30))
 def test_cells_are_read_as_they_are_written(cells: set[tuple[int, int]]) -> None:
     assert parse_cells(", ".join(f"{row}.{column}" for row, column in cells), 24) == tuple(sorted(cells))
@@ -99,6 +100,7 @@ def test_what_is_no_cells_is_refused(text: str) -> None:
         parse_cells(text, 24)
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.integers(2, 40))
 def test_cells_of_another_grid_cover_the_same_part(grid: int) -> None:
     half = Geography(regions={"left": Region(title="Left half", cells=("0.0-3.1",), grid=4)})

@@ -199,6 +199,11 @@ def test_too_many_cells_are_refused(planted: CellsRoot, monkeypatch: pytest.Monk
     monkeypatch.setattr(cells_search, "MOST_CELLS", 3)
     with pytest.raises(UsageError, match="at most 3"):
         ask(planted, region="bay")
+    monkeypatch.setattr(cells_search, "MOST_CELLS", 4)
+    monkeypatch.setattr(cells_search, "MOST_SHIFTED_CELLS", 3)
+    assert ask(planted, region="bay").analogs
+    with pytest.raises(UsageError, match="with a shift at most 3"):
+        ask(planted, region="bay", shift=1)
 
 
 def test_cells_at_the_edge_stay_mostly_on_the_grid(planted: CellsRoot) -> None:

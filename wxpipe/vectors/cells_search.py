@@ -35,6 +35,8 @@ from wxpipe.vectors.ground_truth import slots_of
 
 MOST_CELLS = 144
 """A quarter of 24 x 24: beyond that a search of whole pictures says the same, and costs nothing."""
+MOST_SHIFTED_CELLS = 48
+"""Where they may be shifted, by which they are compared up to 25 times."""
 LEAST_OVERLAP = 0.75
 """Of the cells, that must stay on the grid where they are shifted: over few of them anything resembles anything."""
 ROUNDING = 1 / 255
@@ -88,6 +90,8 @@ def cells_asked(root: Root, source: Source, request: SearchRequest, bands: Bands
         cells = parse_cells(request.cells, grid)
     if len(cells) > MOST_CELLS:
         raise UsageError(f"{len(cells)} cells are asked for; at most {MOST_CELLS}: search whole pictures instead")
+    if request.shift and len(cells) > MOST_SHIFTED_CELLS:
+        raise UsageError(f"{len(cells)} cells are asked for; with a shift at most {MOST_SHIFTED_CELLS}")
     reach = range(-request.shift, request.shift + 1)
     shifts = sorted(((dy, dx) for dy in reach for dx in reach), key=lambda s: (s[0] ** 2 + s[1] ** 2, s))
     channels = bands.places(source) or range(len(source.satellite.channels))
