@@ -130,17 +130,20 @@ class LanceLeft:
         else:
             columns = _columns(spec)
             rows = nearest(self.searcher.table, vector, wanted, self.where, probes=self.probes, columns=columns)
-        found = _candidates(rows, spec)
+        return self._without_own(_candidates(rows, spec), limit)
+
+    def every(self) -> Candidates:
+        spec = self.searcher.spec
+        found = self.searcher.table.to_lance().to_table(columns=_columns(spec), filter=self.where or None)
+        found = found.append_column("_distance", pa.array(np.zeros(len(found)))).sort_by(spec.epoch)
+        return self._without_own(_candidates(found, spec, in_order=True), len(found))
+
+    def _without_own(self, found: Candidates, limit: int) -> Candidates:
+        """The first of what was found that do not lie in the query's own hours."""
         if self.own is None:
             return found
         inside = (found.starts >= self.own[0]) & (found.starts <= self.own[1])
         return found.take(np.flatnonzero(~inside)[:limit].tolist())
-
-    def every(self) -> Candidates:
-        spec = self.searcher.spec
-        found = self.searcher.table.to_lance().to_table(columns=_columns(spec), filter=self.where)
-        found = found.append_column("_distance", pa.array(np.zeros(len(found)))).sort_by(spec.epoch)
-        return _candidates(found, spec, in_order=True)
 
     def _read_through(self, vector: npt.NDArray[np.float32], limit: int) -> pa.Table:
         """The nearest by some bands, in one pass over the vectors; as many are kept as are asked for."""
