@@ -32,7 +32,8 @@ from wxpipe.store.root import Root, init_root
 from wxpipe.vectors import cells_read
 from wxpipe.vectors.answers import Query, SearchRequest
 from wxpipe.vectors.candidates import Candidates
-from wxpipe.vectors.cells_search import CellsLeft, cells_asked
+from wxpipe.vectors.cells_asked import cells_asked
+from wxpipe.vectors.cells_search import CellsLeft
 
 BINS, CHANNELS, CELLS = 19, 4, 576
 FRAMES, WINDOW = 20, 24

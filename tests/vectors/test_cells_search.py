@@ -21,7 +21,7 @@ from wxpipe.similarity.cell_copy import Month, open_store
 from wxpipe.similarity.cell_months import read_records
 from wxpipe.similarity.ks import frame_pair_channel_similarities
 from wxpipe.store.root import Root
-from wxpipe.vectors import cells_search
+from wxpipe.vectors import cells_asked, cells_search
 from wxpipe.vectors.answer_picture import draw_answer
 from wxpipe.vectors.answers import SearchRequest
 from wxpipe.vectors.candidates import Opener
@@ -196,11 +196,11 @@ def test_a_vector_has_no_cells() -> None:
 
 
 def test_too_many_cells_are_refused(planted: CellsRoot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells_search, "MOST_CELLS", 3)
+    monkeypatch.setattr(cells_asked, "MOST_CELLS", 3)
     with pytest.raises(UsageError, match="at most 3"):
         ask(planted, region="bay")
-    monkeypatch.setattr(cells_search, "MOST_CELLS", 4)
-    monkeypatch.setattr(cells_search, "MOST_SHIFTED_CELLS", 3)
+    monkeypatch.setattr(cells_asked, "MOST_CELLS", 4)
+    monkeypatch.setattr(cells_asked, "MOST_SHIFTED_CELLS", 3)
     assert ask(planted, region="bay").analogs
     with pytest.raises(UsageError, match="with a shift at most 3"):
         ask(planted, region="bay", shift=1)

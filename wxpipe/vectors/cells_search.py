@@ -1,4 +1,4 @@
-"""Search by cells: what a request names becomes cells of the grid, and all clips that filters leave are compared there.
+"""Search by cells: all clips that filters leave are compared over the cells that a request names (`cells_asked`).
 
 Exact but for the rounding of the copy (`cell_months`), 1/255 of a similarity at the very most; answers are scored
 anew from the histograms themselves.
@@ -18,86 +18,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wxpipe.errors import DamagedError, NotFoundError, UsageError
+from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.satellites.catalog import Source
-from wxpipe.satellites.geography import Cell, GridEdges, parse_cells
 from wxpipe.similarity.cell_kernels import CellQuery, scan_cells
 from wxpipe.similarity.cell_months import MonthRecord, Wanted, require_records, wanted_months
 from wxpipe.similarity.histograms import HistogramStore, counted, histogram_store, stored_cell_sizes
 from wxpipe.similarity.ks import round_cdfs
-from wxpipe.similarity.layout import cell_edges
 from wxpipe.store.root import Root
 from wxpipe.vectors.answers import Answer, Query, SearchRequest
-from wxpipe.vectors.bands import WHOLE, Bands
+from wxpipe.vectors.bands import Bands
 from wxpipe.vectors.candidates import Candidates, Left
+from wxpipe.vectors.cells_asked import CellsAsked, Shift, cells_asked
 from wxpipe.vectors.cells_read import MonthPart, read_part
 from wxpipe.vectors.ground_truth import slots_of
 
-MOST_CELLS = 144
-"""A quarter of 24 x 24: beyond that a search of whole pictures says the same, and costs nothing."""
-MOST_SHIFTED_CELLS = 48
-"""Where they may be shifted, by which they are compared up to 25 times."""
-LEAST_OVERLAP = 0.75
-"""Of the cells, that must stay on the grid where they are shifted: over few of them anything resembles anything."""
 ROUNDING = 1 / 255
 FIRST_LIMIT = 256
 """Clips that are found at once: neighbours in time come together, and episodes are wanted."""
 THREADS = 4
 
-Shift = tuple[int, int]
 Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class CellsAsked:
-    """What a request names.
-
-    Attributes:
-        cells: rows and columns in the grid, in order of rows.
-        shifts: rows down and columns to the right that candidates may lie further, the nearest first.
-        channels: positions of the channels that are compared.
-    """
-
-    region: str
-    cells: tuple[Cell, ...]
-    shifts: tuple[Shift, ...]
-    channels: tuple[int, ...]
-    grid: int
-
-    def pairs(self, shift: Shift) -> tuple[Ints, Ints]:
-        """Of a shift, cells of the query and of candidates, as numbers in the grid; what leaves it is left out."""
-        there = np.array(self.cells, np.int64)
-        moved = there + np.array(shift, np.int64)
-        within = ((moved >= 0) & (moved < self.grid)).all(axis=1)
-        numbers = np.array([self.grid, 1], np.int64)
-        return there[within] @ numbers, moved[within] @ numbers
-
-
-def cells_asked(root: Root, source: Source, request: SearchRequest, bands: Bands = WHOLE) -> CellsAsked | None:
-    """The cells of a request; None for one of whole pictures.
-
-    Raises:
-        UsageError: no such region or cell, or too many.
-    """
-    if not (request.region or request.cells):
-        return None
-    store, area = histogram_store(root, source), source.area
-    grid = store.spec.grid
-    if request.region:
-        edges = cell_edges(store.spec, area.rows, area.columns, area.title_rows)
-        cells = source.geography.region_cells(request.region, GridEdges(*edges, (area.rows, area.columns)))
-    else:
-        cells = parse_cells(request.cells, grid)
-    if len(cells) > MOST_CELLS:
-        raise UsageError(f"{len(cells)} cells are asked for; at most {MOST_CELLS}: search whole pictures instead")
-    if request.shift and len(cells) > MOST_SHIFTED_CELLS:
-        raise UsageError(f"{len(cells)} cells are asked for; with a shift at most {MOST_SHIFTED_CELLS}")
-    reach = range(-request.shift, request.shift + 1)
-    shifts = sorted(((dy, dx) for dy in reach for dx in reach), key=lambda s: (s[0] ** 2 + s[1] ** 2, s))
-    channels = bands.places(source) or range(len(source.satellite.channels))
-    asked = CellsAsked(request.region or "", cells, tuple(shifts), tuple(channels), grid)
-    kept = [shift for shift in shifts if len(asked.pairs(shift)[0]) >= LEAST_OVERLAP * len(cells)]
-    return replace(asked, shifts=tuple(kept))
 
 
 def by_cells(root: Root, source: Source, request: SearchRequest, query: Query, left: Left, bands: Bands) -> Left:
