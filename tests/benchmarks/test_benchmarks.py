@@ -11,6 +11,7 @@ import pytest
 
 from tests.benchmarks import (
     all_pairs,
+    cells,
     clip_pair,
     encoder,
     event_odds,
@@ -69,6 +70,12 @@ def test_a_day_that_grows_is_measured_against_one_that_is_made_again(tmp_path: P
     rows = growing_day.compare(pictures, tmp_path / "archive", tmp_path, 1)
     assert [row.goal for row in rows] == ["10", "10"]
     assert "4 files more" in rows[0].what
+
+
+def test_searches_by_cells_are_timed_against_equal_results() -> None:
+    assert [row.what for row in cells.measure_memory(1, [(1, 0), (1, 1)], 1)] == [
+        "1 cells, 1 shifts, 2,976 clips in memory", "1 cells, 9 shifts, 2,976 clips in memory"
+    ]  # fmt: skip
 
 
 def test_event_odds_are_counted_alike_by_both_ways() -> None:

@@ -34,7 +34,7 @@ def specs(draw: st.DrawFn) -> ArraySpec:
     shard = tuple(c * g for c, g in zip(chunk, grid, strict=True))
     sharded = draw(st.booleans())
     shape = tuple(draw(st.integers(max(1, s - 2), 2 * s)) for s in (shard if sharded else chunk))
-    codec = draw(st.sampled_from(["picture", "zstd", "raw"]))
+    codec = draw(st.sampled_from(["picture", "zstd", "lz4", "raw"]))
     dtype = "|u1" if codec == "picture" else draw(st.sampled_from(["|u1", "<u2", "<i8", "<f4", "<f8", "|b1", "<u4"]))
     fill = draw(st.sampled_from([0, 1])) if dtype != "|u1" else draw(st.sampled_from([0, 255]))
     return ArraySpec("a", tuple("xyz"[:rank]), shape, dtype, chunk, shard if sharded else None, codec, fill)
@@ -107,7 +107,7 @@ def test_a_chunk_of_ours_is_byte_for_byte_the_one_zarr_writes(spec: ArraySpec, s
 
 SHARDED = [
     ArraySpec("a", ("n", "y", "x"), (4, 6, 8), "|u1", (1, 6, 8), (4, 6, 8), codec)
-    for codec in ("picture", "zstd", "raw")
+    for codec in ("picture", "zstd", "lz4", "raw")
 ]
 WHOLE = [replace(spec, chunk=(4, 6, 8), shard=None) for spec in SHARDED]
 

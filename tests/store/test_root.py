@@ -44,6 +44,13 @@ def full(satellite: Satellite) -> Satellite:
                  "areas": {"s": "sea"}, "unverified": True, "time_from": "{time}0", "path": "{time}"},
             ],
             "unverified": True,
+            "geography": {
+                "sea": {
+                    "projection": {"size": (10, 20), "pole": (-5.0, 9.5), "scale": 30.0, "meridian": 127.0},
+                    "regions": {"bay": {"title": "Bay", "outline": [(30, 120), (31, 121), (30, 121)]},
+                                "corner": {"title": "Corner", "cells": ["0.0"], "grid": 4}},
+                }
+            },
         }
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from wxpipe.cli import (
     backfill,
     cancel,
     cases,
+    cells,
     digest,
     embed,
     evaluate,
@@ -59,6 +60,7 @@ app.add_typer(release.app, name="release")
 app.add_typer(events.app, name="events")
 app.add_typer(cases.app, name="cases")
 app.add_typer(graph.app, name="graph")
+app.add_typer(cells.app, name="cells")
 app.add_typer(quality.app, name="quality")
 
 

@@ -43,6 +43,11 @@ def command(
         Literal["auto", "all", "ir+wv", "ir", "swir", "wv"],
         typer.Option(help="What is compared; auto: ir+wv by night and in twilight, else all."),
     ] = "auto",
+    region: Annotated[str, typer.Option(metavar="NAME", help="Compare a region alone, e.g. yellow-sea.")] = "",
+    cells: Annotated[
+        str, typer.Option(metavar="CELLS", help="Compare some cells of the grid alone, e.g. 3.9-6.14 (row.column).")
+    ] = "",
+    shift: Annotated[int, typer.Option(min=0, max=2, help="Cells by which an analog's region may lie elsewhere.")] = 0,
     exact: Annotated[
         bool, typer.Option("--exact", help="Read all vectors, where an index would find .99 of all.")
     ] = False,
@@ -79,6 +84,9 @@ def command(
         coverage=coverage,
         exact=exact,
         bands=bands,
+        region=region or None,
+        cells=cells,
+        shift=shift,
     )
     answer = search(opened, request)
     if events_within:
@@ -116,14 +124,21 @@ def _show(answer: Answer, picture: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from wxpipe.vectors.answers import shift_text
+
     console = Console()
     name = answer.query.id or "a vector"
-    table = Table("rank", "start (UTC)", "similarity", "distance", "overlapping", title=f"analogs of {name}")
+    moved = ("shifted",) if answer.cells else ()
+    table = Table("rank", "start (UTC)", "similarity", "distance", "overlapping", *moved, title=f"analogs of {name}")
     for analog in answer.analogs:
         similarity = "-" if analog.similarity is None else f"{analog.similarity:.3f}"
         start = f"{analog.start:%Y-%m-%d %H:%M}"
-        table.add_row(str(analog.rank), start, similarity, f"{analog.distance:.4f}", str(len(analog.episode)))
+        shift = () if analog.shift is None else (shift_text(analog.shift),)
+        table.add_row(str(analog.rank), start, similarity, f"{analog.distance:.4f}", str(len(analog.episode)), *shift)
     console.print(table)
+    if answer.cells:
+        where = f"{answer.region}, " if answer.region else ""
+        console.print(f"compared over {where}{len(answer.cells)} cells of the grid alone", highlight=False)
     bands = f"bands {answer.bands}{f' ({answer.bands_why})' if answer.bands_why else ''}"
     console.print(f"release {answer.release} · model {answer.model} · index {answer.index} · {bands}", highlight=False)
     console.print(

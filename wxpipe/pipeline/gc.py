@@ -81,6 +81,7 @@ def collect(root: Root, wanted: Wanted) -> Collection:
     sweep.passed_pictures()
     sweep.checkpoints()
     sweep.graphs()
+    sweep.cells()
     sweep.partials()
     sweep.spent_leases()
     if wanted.models:
@@ -157,6 +158,16 @@ class _Sweep:
             folder = f"{place.folder}/{stem}.zarr"
             self._remove("graph", self._under(folder), "no graph that is needed has it")
             self._prune(folder)
+
+    def cells(self) -> None:
+        """Months of the cell-major copy that newer ones took the place of, and what was left of making them."""
+        from wxpipe.similarity.cell_months import FOLDER, lease_of, spent_cells
+
+        for source in [source for source in self.root.sources if self.root.objects.names(f"{FOLDER}/{source.id}")]:
+            with self._holding([lease_of(source)], f"{FOLDER}/{source.id}") as held:
+                for place, why in list(spent_cells(self.root, source)) if held else ():
+                    self._remove("cells", self._under(place), why)
+                    self._prune(place)
 
     def partials(self) -> None:
         """What dead writers left. A file that is still being written, were it removed, fails its writer's put."""

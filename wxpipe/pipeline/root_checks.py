@@ -283,6 +283,24 @@ def look_at_what_people_added(root: Root, _: Range) -> Iterator[Finding]:
             yield Finding("added", where, "what people added", str(error), remedy)
 
 
+def look_at_cells(root: Root, wanted: Range) -> Iterator[Finding]:
+    """Months of the cell-major copy, read through; stale ones are no fault, a search leaves them out and says so."""
+    from wxpipe.similarity.cell_months import FOLDER, read_records, verify_month
+
+    remedy = "`wxpipe cells build --anew` makes it again"
+    for source in _sources(root, wanted):
+        if not root.objects.names(f"{FOLDER}/{source.id}"):
+            continue
+        records, damaged = read_records(root, source)
+        for month, fault in damaged.items():
+            yield Finding("cells", f"{FOLDER}/{source.id} {month}", "a record", fault, "`wxpipe cells update`")
+        for record in records.values():
+            try:
+                verify_month(root, source, record)
+            except DamagedError as error:
+                yield Finding("cells", record.folder, "a month of cells", str(error), remedy)
+
+
 def look_at_graphs(root: Root, wanted: Range) -> Iterator[Finding]:
     """Records of graphs, and their arrays, read through."""
     from wxpipe.vectors.graph_store import get_graph, graph_numbers, graph_places, read_graph
@@ -313,6 +331,7 @@ CHECKS: tuple[RootCheck, ...] = (
     RootCheck("counts", "counts of every stage", "against those of the next", NAMES, look_at_counts),
     RootCheck("releases", "releases and promotions", "read; rows of the current one", ("release",), look_at_releases),
     RootCheck("added", "events, cases, verdicts", "read, checksums", NAMES, look_at_what_people_added),
+    RootCheck("cells", "cell-major copy", "read, digests", ("histograms",), look_at_cells),
     RootCheck("graphs", "kNN graphs", "read, digests", ("release",), look_at_graphs),
     RootCheck("models", "models of before", "weights against card against name", ("train",), look_at_models),
     RootCheck(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from wxpipe.errors import UsageError
+from wxpipe.satellites.geography import Geography
 from wxpipe.satellites.satellite import Area, Satellite
 
 
@@ -28,6 +30,21 @@ class Source:
     @property
     def area(self) -> Area:
         return self.satellite.areas[self.area_name]
+
+    @property
+    def geography(self) -> Geography:
+        """Where its pictures lie, and its regions.
+
+        A root that was made before there were regions knows none: those that are shipped then hold, where they are of
+        pictures of this size.
+        """
+        there = self.satellite.geography.get(self.area_name)
+        shipped = None if there is not None else _shipped().get(self.satellite.name)
+        if shipped is not None and self.area_name in shipped.areas:
+            area = shipped.areas[self.area_name]
+            if (area.rows, area.columns) == (self.area.rows, self.area.columns):
+                there = shipped.geography.get(self.area_name)
+        return there or Geography()
 
 
 def parse_satellite(text: str, origin: str) -> Satellite:
@@ -50,6 +67,11 @@ def shipped_satellites() -> dict[str, Satellite]:
     folder = resources.files("wxpipe.satellites")
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     return {s.name: s for s in (parse_satellite(f.read_text("utf-8"), f.name) for f in files)}
+
+
+@cache
+def _shipped() -> dict[str, Satellite]:
+    return shipped_satellites()
 
 
 def load_satellites(site: str | Path | None = None) -> dict[str, Satellite]:

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from wxpipe.config import Grown, Strict
+from wxpipe.satellites.geography import Geography
 from wxpipe.satellites.slots import SlotAxis
 
 Band = Literal["ir", "ir2", "swir", "wv", "vis", "other"]
@@ -171,7 +172,7 @@ class ClipWindow(Strict):
 class Satellite(Grown):
     """One satellite: everything that ingest and search need to know of it, and no code."""
 
-    gained: ClassVar[frozenset[str]] = frozenset({"unverified"})
+    gained: ClassVar[frozenset[str]] = frozenset({"unverified", "geography"})
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_]*$")
     title: str
@@ -185,6 +186,7 @@ class Satellite(Grown):
     names: tuple[NameGrammar, ...]
     clip: ClipWindow | None = Field(default=None, description="Absent: frames only, too slow for clips.")
     unverified: bool = Field(default=False, description="Not yet checked against real files; comments say what.")
+    geography: dict[str, Geography] = Field(default={}, description="By area: where its pictures lie, its regions.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -206,6 +208,8 @@ class Satellite(Grown):
         for area in self.areas:
             if not re.fullmatch(r"[A-Za-z0-9_]+", area):
                 raise ValueError(f"area {area!r}: expected letters, digits and _; the name is a part of paths")
+        if not self.geography.keys() <= self.areas.keys():
+            raise ValueError(f"geography of {', '.join(self.geography.keys() - self.areas.keys())}: no such area")
         if not any(channel.required for channel in self.channels.values()):
             raise ValueError("at least one channel must be required, or no frame could ever be called good")
         return self

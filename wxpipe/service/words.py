@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from wxpipe.errors import UsageError
 from wxpipe.service.opened import Opened
 from wxpipe.vectors.ahead import LONGEST_HOURS
-from wxpipe.vectors.answers import SearchRequest
+from wxpipe.vectors.answers import MOST_SHIFT, SearchRequest
 from wxpipe.vectors.bands import Preset
 from wxpipe.vectors.happened import LONGEST_HOURS as LONGEST_EVENT_HOURS
 from wxpipe.vectors.sql_analogs import MOST_ANALOGS, MOST_HOURS
@@ -64,6 +64,16 @@ class SearchWords(Words):
         default="auto",
         description="What is compared; auto: ir+wv where it is night or twilight at the middle of the area, else all.",
     )
+    region: str = Field(
+        default="", max_length=64, examples=["yellow-sea"], description="A region of the area, compared alone."
+    )
+    cells: str = Field(
+        default="", max_length=256, examples=["3.9-6.14"],
+        description="Or cells of the grid, row.column and ranges of them, compared alone.",
+    )  # fmt: skip
+    shift: int = Field(
+        default=0, ge=0, le=MOST_SHIFT, description="Cells by which an analog's region may lie elsewhere."
+    )
     events_within: float = Field(
         default=0, ge=0, le=LONGEST_EVENT_HOURS,
         description="Hours; also: what happened within so many after the analogs. 0: not asked.",
@@ -99,6 +109,9 @@ class SearchWords(Words):
             times=parse_times(f"{moment:%m-%d}" if self.season == "own" else self.season, self.years, self.hours),
             coverage=self.coverage,
             bands=self.bands,
+            region=self.region or None,
+            cells=self.cells,
+            shift=self.shift,
         )
 
     def _name(self) -> str:

@@ -23,10 +23,12 @@ from wxpipe.errors import DamagedError, NotFoundError, RefusedError, WxpipeError
 from wxpipe.store.objects import Objects
 from wxpipe.store.writepoints import write_point
 
-Codec = Literal["picture", "zstd", "raw"]
+Codec = Literal["picture", "zstd", "lz4", "raw"]
 """``picture``: difference along the row, then zstd 1 (a third smaller than zstd alone on real pictures);
-``zstd``: zstd 1; ``raw``: as is (reduced pictures do not compress)."""
+``zstd``: zstd 1; ``lz4``: blosc's, of bytes in their order: a tenth larger, and read four times as fast;
+``raw``: as is (reduced pictures do not compress)."""
 
+LZ4_LEVEL = 5
 ABSENT = np.uint64(2**64 - 1)
 LAID_OUT = frozenset(
     {"node_type", "shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_value", "codecs", "dimension_names"}
@@ -75,6 +77,8 @@ def encode_chunk(spec: ArraySpec, block: Block) -> bytes:
     data: bytes
     if spec.codec == "raw":
         data = np.ascontiguousarray(block).tobytes()
+    elif spec.codec == "lz4":
+        data = bytes(_lz4().encode(np.ascontiguousarray(block)))
     else:
         values = np.ascontiguousarray(block)
         data = bytes(_zstd().encode(_difference(values) if spec.codec == "picture" else values))
@@ -154,7 +158,8 @@ def decode_chunk(spec: ArraySpec, data: bytes, into: Block | None = None) -> Blo
         if into is not None:
             _zstd().decode(data[:-4], out=into)
             return into
-        raw = data[:-4] if spec.codec == "raw" else _zstd().decode(data[:-4])
+        decoder = _lz4() if spec.codec == "lz4" else _zstd()
+        raw = data[:-4] if spec.codec == "raw" else decoder.decode(data[:-4])
         block = np.frombuffer(raw, spec.dtype).reshape(spec.chunk)
     except (ValueError, RuntimeError) as error:
         raise DamagedError(f"array {spec.name}: a chunk cannot be decoded ({error})") from error
@@ -322,8 +327,12 @@ def _layout(specs: Sequence[ArraySpec], attributes: Mapping[str, Any]) -> dict[s
 
 
 def _codecs(spec: ArraySpec) -> dict[str, Any]:
-    from zarr.codecs import Crc32cCodec, ZstdCodec
+    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
+    if spec.codec == "lz4":
+        size = np.dtype(spec.dtype).itemsize
+        blosc = BloscCodec(cname="lz4", clevel=LZ4_LEVEL, shuffle="noshuffle", typesize=size)
+        return {"filters": None, "compressors": [blosc, Crc32cCodec()]}
     compressors = [Crc32cCodec()] if spec.codec == "raw" else [ZstdCodec(level=1), Crc32cCodec()]
     if spec.codec != "picture":
         return {"filters": None, "compressors": compressors}
@@ -351,3 +360,10 @@ def _zstd() -> Any:
     from numcodecs import Zstd
 
     return Zstd(level=1)
+
+
+@cache
+def _lz4() -> Any:
+    from numcodecs import Blosc
+
+    return Blosc("lz4", LZ4_LEVEL, Blosc.NOSHUFFLE)

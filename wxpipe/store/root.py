@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import zarr
 
 SETTINGS = "wxpipe.toml"
-FREE_FIELDS = frozenset({"title", "imagery", "names", "last_day", "unverified"})
-"""Fields of a satellite that may change under a root: they say how files are found, not what the data is."""
+FREE_FIELDS = frozenset({"title", "imagery", "names", "last_day", "unverified", "geography"})
+"""Fields of a satellite that may change under a root: they say how files are found and regions called, not what the
+data is."""
 
 
 class Root:

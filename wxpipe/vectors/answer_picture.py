@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ import numpy.typing as npt
 from wxpipe.satellites.catalog import Source
 from wxpipe.store.frames import frame_store
 from wxpipe.store.root import Root
-from wxpipe.vectors.answers import Analog, Answer
+from wxpipe.vectors.answer_marks import Marks, draw_marks, marks_of
+from wxpipe.vectors.answers import Analog, Answer, shift_text
 from wxpipe.vectors.ground_truth import slots_of
 
 if TYPE_CHECKING:
@@ -40,13 +41,14 @@ class Row:
     pictures: tuple[npt.NDArray[np.uint8] | None, ...]
     captions: tuple[str, ...]
     query: bool = False
+    marks: Marks | None = None
 
 
 def draw_answer(root: Root, answer: Answer, path: str | Path, analogs: int = ANALOGS) -> None:
     """Writes a PNG of the query and its best analogs: clips over time in one channel, frames in several channels."""
     source = root.source(answer.source)
     channels = _channels(source, answer)
-    rows = _rows(root, source, channels, answer, analogs)
+    rows = _marked(root, source, answer, _rows(root, source, channels, answer, analogs))
     figure = _figure(source, channels, answer, rows, analogs)
     figure.savefig(path, dpi=100, facecolor=PAPER)
 
@@ -78,10 +80,23 @@ def _rows(root: Root, source: Source, channels: tuple[str, ...], answer: Answer,
     return [*rows, *(row(analog.id, _label(analog)) for analog in shown)]
 
 
+def _marked(root: Root, source: Source, answer: Answer, rows: list[Row]) -> list[Row]:
+    """Rows with the cells by which they were found, where it was by some alone."""
+    if not answer.cells:
+        return rows
+    shifts = [(0, 0)] * any(row.query for row in rows) + [analog.shift or (0, 0) for analog in answer.analogs]
+    return [
+        replace(row, marks=marks_of(root, source, answer.cells, shift))
+        for row, shift in zip(rows, shifts, strict=False)
+    ]
+
+
 def _label(analog: Analog) -> tuple[str, ...]:
     truth = "not known" if analog.similarity is None else f"{analog.similarity:.3f}"
     lines = [f"Analog {analog.rank}", *_times(analog.start, analog.end)]
     lines += [f"similarity {truth}", f"distance {analog.distance:.4g}"]
+    if analog.shift is not None and any(analog.shift):
+        lines.append(f"{shift_text(analog.shift)} (cells)")
     if len(analog.episode) > 1:
         lines.append(f"stands for {len(analog.episode)} that overlap")
     return tuple(lines)
@@ -155,7 +170,9 @@ class _Canvas:
         place = (x / self.width, 1 - y / self.height)
         self.figure.text(*place, text, fontsize=size, color=colour, weight=weight, va="top", ha="left")
 
-    def picture(self, x: float, y: float, tall: float, picture: npt.NDArray[np.uint8] | None) -> None:
+    def picture(
+        self, x: float, y: float, tall: float, picture: npt.NDArray[np.uint8] | None, marks: Marks | None
+    ) -> None:
         box = (x / self.width, 1 - (y + tall) / self.height, PICTURE / self.width, tall / self.height)
         axes = self.figure.add_axes(box, xticks=[], yticks=[], facecolor=EMPTY)
         for spine in axes.spines.values():
@@ -164,6 +181,8 @@ class _Canvas:
             axes.text(0.5, 0.5, "no picture", ha="center", va="center", color=SOFT, fontsize=9)
         else:
             axes.imshow(picture, cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="antialiased")
+            if marks is not None:
+                draw_marks(axes, marks, picture.shape)
 
     def band(self, y: float, tall: float) -> None:
         from matplotlib.patches import Rectangle
@@ -180,7 +199,9 @@ def _header(canvas: _Canvas, answer: Answer, warning: Sequence[str]) -> None:
     trained = "trained" if answer.trained else "NOT TRAINED"
     facts = f"release {answer.release}  ·  model {answer.model} ({trained})  ·  index {answer.index}"
     left_out = f"analogs within {answer.excluded_hours:g} h of the query left out" if answer.excluded_hours else ""
-    canvas.text(EDGE, 44, "  ·  ".join(part for part in (facts, left_out) if part), 9.5, SOFT)
+    where = f"{answer.region}, " if answer.region else ""
+    within = f"within the outline alone: {where}{len(answer.cells)} cells" if answer.cells else ""
+    canvas.text(EDGE, 44, "  ·  ".join(part for part in (within, facts, left_out) if part), 9.5, SOFT)
     for number, line in enumerate(warning):
         canvas.text(EDGE, 66 + number * LINE, line if number else line[0].upper() + line[1:], 9.5, ALARM)
 
@@ -193,7 +214,7 @@ def _draw_row(canvas: _Canvas, row: Row, top: float, tall: float) -> None:
         canvas.text(EDGE, y, text, 12 if heading else 9.5, INK, "bold" if heading or emphasis else "normal")
     for column, (picture, caption) in enumerate(zip(row.pictures, row.captions, strict=True)):
         x = EDGE + LABEL + column * (PICTURE + GAP)
-        canvas.picture(x, top, tall, picture)
+        canvas.picture(x, top, tall, picture, row.marks)
         canvas.text(x, top + tall + 3, caption, 8.5, SOFT)
 
 

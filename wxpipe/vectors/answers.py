@@ -13,6 +13,7 @@ from wxpipe.vectors.tables import SPECS, Unit
 from wxpipe.vectors.times import TimeFilter
 
 MOST = 10_000
+MOST_SHIFT = 2
 UNTRAINED = (
     "an untrained projection serves: distances are those of random projections of the pictures, nothing was learned"
 )
@@ -36,6 +37,9 @@ class SearchRequest:
         coverage: the least share of a clip's slots that were good, 0 to 1; None: any.
         exact: no nearest may be missed: indices and sketches that find nearly all of them are left aside.
         bands: what is compared, a `bands.Preset`.
+        region: only a named region of the area is compared, by the ground truth; ``cells``: or only these cells, as
+            `geography.parse_cells` reads them.
+        shift: cells, up to `MOST_SHIFT`, by which an analog's may lie elsewhere.
 
     Raises:
         UsageError: a value is outside its limits.
@@ -55,8 +59,12 @@ class SearchRequest:
     coverage: float | None = None
     exact: bool = False
     bands: str = "auto"
+    region: str | None = None
+    cells: str = ""
+    shift: int = 0
 
     def __post_init__(self) -> None:
+        self._check_cells()
         if (self.at is None) == (self.vector is None):
             raise UsageError("give the query by its time or by a vector: one of the two")
         if self.at is not None and self.at.tzinfo is None:
@@ -71,6 +79,19 @@ class SearchRequest:
             raise UsageError(f"coverage is {self.coverage}; choose 0 to 1")
         if self.coverage is not None and self.unit != "clip":
             raise UsageError("frames have no coverage; ask for clips, or filter by channels_good")
+
+    def _check_cells(self) -> None:
+        if self.region and self.cells:
+            raise UsageError("give a region or cells: one of the two")
+        if not 0 <= self.shift <= MOST_SHIFT:
+            raise UsageError(f"shift is {self.shift}; choose 0 to {MOST_SHIFT} cells")
+        named = bool(self.region or self.cells)
+        if self.shift and not named:
+            raise UsageError("a shift is of cells: name a region, or cells")
+        if named and self.at is None:
+            raise UsageError("a region or cells are compared by pictures: give the query by its time")
+        if named and self.rerank is not None:
+            raise UsageError("a search by region or cells is by the ground truth already: leave re-ranking out")
 
     def filters(self) -> dict[str, Any]:
         """The filters beside ``where`` that ask something, as JSON values."""
@@ -105,9 +126,10 @@ class Analog:
     """One answer.
 
     Attributes:
-        distance: Euclidean, between vectors.
+        distance: Euclidean, between vectors; by cells, 1 - similarity of rounded counts.
         similarity: the ground truth, 0..1; None where the root has no histograms of it.
         episode: ids, in order of time, of those candidates that this one represents, itself included.
+        shift: of a search by cells: how many rows down and columns to the right its cells lie from the query's.
     """
 
     rank: int
@@ -118,6 +140,7 @@ class Analog:
     distance: float
     similarity: float | None
     episode: tuple[str, ...]
+    shift: tuple[int, int] | None = None
 
     def document(self) -> dict[str, Any]:
         return {
@@ -126,6 +149,7 @@ class Analog:
             "distance": self.distance,
             "similarity": self.similarity,
             "episode": list(self.episode),
+            **({} if self.shift is None else {"shift": list(self.shift)}),
         }
 
 
@@ -195,6 +219,7 @@ class Answer:
         channels: that are compared: vectors' distances, and the ground truth, are of these.
         candidates: how many of the ``matching`` rows were looked at, nearest first.
         warning: for a person; empty where there is none.
+        region, cells: by which alone it was searched, rows and columns of the grid; empty: by whole pictures.
         happened: odds of what followed the analogs, where they were asked for.
         ahead: the document of an `ahead.Ahead`, where it was asked for.
         quality: unknown, rather than a number that looks like knowledge, until `quality.judged` has told it.
@@ -219,6 +244,8 @@ class Answer:
     bands: str = "all"
     bands_why: str = ""
     channels: tuple[str, ...] = ()
+    region: str = ""
+    cells: tuple[tuple[int, int], ...] = ()
     happened: tuple[EventOdds, ...] | None = None
     ahead: dict[str, Any] | None = None
     quality: Quality = field(default_factory=Quality)
@@ -247,9 +274,18 @@ class Answer:
             "candidates": self.candidates,
             "matching": self.matching,
             "warning": self.warning,
+            **({"region": self.region, "cells": len(self.cells)} if self.cells else {}),
             **({} if self.happened is None else {"happened": [one.document() for one in self.happened]}),
             **({} if self.ahead is None else {"ahead": self.ahead}),
         }
+
+
+def shift_text(shift: tuple[int, int]) -> str:
+    """A shift for a person, ``1 down, 2 right``; in cells."""
+    down, right = shift
+    parts = [f"{abs(down)} {'down' if down > 0 else 'up'}" if down else "",
+             f"{abs(right)} {'right' if right > 0 else 'left'}" if right else ""]  # fmt: skip
+    return ", ".join(part for part in parts if part) or "-"
 
 
 def iso(moment: datetime) -> str:

@@ -71,6 +71,9 @@ class Left(Protocol):
     def nearest(self, vector: npt.NDArray[np.float32], limit: int) -> Candidates:
         """The nearest of them to a whole vector, by the bands that were chosen, at most so many."""
 
+    def every(self) -> Candidates:
+        """All of them, in order of time, at no distance."""
+
     def index(self) -> str:
         """How the last of `nearest` was found, as answers name it: ``exact``, or the kind of an index."""
 

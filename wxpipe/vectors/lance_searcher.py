@@ -130,7 +130,16 @@ class LanceLeft:
         else:
             columns = _columns(spec)
             rows = nearest(self.searcher.table, vector, wanted, self.where, probes=self.probes, columns=columns)
-        found = _candidates(rows, spec)
+        return self._without_own(_candidates(rows, spec), limit)
+
+    def every(self) -> Candidates:
+        spec = self.searcher.spec
+        found = self.searcher.table.to_lance().to_table(columns=_columns(spec), filter=self.where or None)
+        found = found.append_column("_distance", pa.array(np.zeros(len(found)))).sort_by(spec.epoch)
+        return self._without_own(_candidates(found, spec, in_order=True), len(found))
+
+    def _without_own(self, found: Candidates, limit: int) -> Candidates:
+        """The first of what was found that do not lie in the query's own hours."""
         if self.own is None:
             return found
         inside = (found.starts >= self.own[0]) & (found.starts <= self.own[1])
@@ -178,7 +187,7 @@ def _columns(spec: TableSpec) -> list[str]:
     return [spec.key, spec.time, spec.epoch, *(["end"] if spec.unit == "clip" else [])]
 
 
-def _candidates(rows: Any, spec: TableSpec) -> Candidates:
+def _candidates(rows: Any, spec: TableSpec, in_order: bool = False) -> Candidates:
     ids = rows[spec.key].to_pylist()
     starts = rows[spec.epoch].to_numpy().astype(np.int64)
     ends = starts
@@ -187,4 +196,4 @@ def _candidates(rows: Any, spec: TableSpec) -> Candidates:
     # Lance's l2 is squared; rounding may leave a tiny negative.
     distances = np.sqrt(np.maximum(rows["_distance"].to_numpy().astype(np.float64), 0))
     found = Candidates(ids, starts, ends, distances)
-    return found.take(sorted(range(len(ids)), key=lambda n: (distances[n], ids[n])))
+    return found if in_order else found.take(sorted(range(len(ids)), key=lambda n: (distances[n], ids[n])))

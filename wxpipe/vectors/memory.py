@@ -212,6 +212,10 @@ class MemoryLeft:
         ids = there.ids.take(rows).to_pylist()
         return Candidates(ids, there.starts[rows], there.ends[rows], np.sqrt(squared.astype(np.float64)))
 
+    def every(self) -> Candidates:
+        there, rows = self.searcher.vectors, self.rows.rows()
+        return Candidates(there.ids.take(rows).to_pylist(), there.starts[rows], there.ends[rows], np.zeros(len(rows)))
+
     def index(self) -> str:
         return self.method
 

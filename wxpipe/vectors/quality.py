@@ -67,6 +67,8 @@ def judged(root: Root, part: Part, answer: Answer) -> Answer:
 def _unknown(answer: Answer) -> str:
     if answer.query.start is None:
         return "the query is a vector: it has no time, and nothing that it could be compared by"
+    if answer.cells:
+        return "it is measured for whole pictures; ask without a region or cells"
     if answer.rerank is not None:
         return "it is measured for analogs by distance; ask without re-ranking"
     if answer.excluded_hours < OWN_HOURS:

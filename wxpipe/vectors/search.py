@@ -18,6 +18,7 @@ from wxpipe.vectors import ground_truth
 from wxpipe.vectors.answers import UNTRAINED, Analog, Answer, Query, SearchRequest
 from wxpipe.vectors.bands import Bands, chosen_bands
 from wxpipe.vectors.candidates import Candidates, Opener, episodes_of
+from wxpipe.vectors.cells_search import CellsLeft, by_cells, with_cells
 from wxpipe.vectors.lance_searcher import open_lance
 from wxpipe.vectors.quality import judged
 from wxpipe.vectors.records import Part, ReleaseRecord, get_release, require_current
@@ -57,7 +58,7 @@ def search(
     searcher = opener(root, part, source, spec)
     query, vector = searcher.query(request)
     bands = chosen_bands(root, source, part.model, request.bands, query.start, query.end)
-    left = searcher.left(request, query, bands)
+    left = by_cells(root, source, request, query, searcher.left(request, query, bands), bands)
     matching = left.matching
 
     def look(limit: int) -> Candidates:
@@ -70,6 +71,9 @@ def search(
         scores = measure(root, source, request, query, found, bands)
         found = found.take(sorted(range(len(found)), key=lambda n: _best_first(scores[found.ids[n]], n)))
         groups = group(found, request.k, request.episodes, window)
+    elif isinstance(left, CellsLeft):
+        scores = left.similarities(found.take([members[0] for members in groups]))
+        groups.sort(key=lambda members: _best_first(scores[found.ids[members[0]]], members[0]))
     else:
         scores = _ground_truth(root, source, request, query, found.take([members[0] for members in groups]), bands)
     analogs = tuple(_analog(rank, spec, found, members, scores) for rank, members in enumerate(groups, 1))
@@ -94,7 +98,7 @@ def search(
         matching=matching,
         warning=_warning(part, request, analogs),
     )
-    return judged(root, part, answer)
+    return judged(root, part, with_cells(left, answer))
 
 
 def latest(root: Root, name: str, unit: Unit = "clip") -> datetime:
