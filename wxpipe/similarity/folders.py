@@ -243,7 +243,7 @@ class FolderCounter:
         key = source.id, named
         if key not in self._readers:
             layers = self._learn(source)
-            self._readers[key] = PictureReader(source if named else _without_title(source), layers)
+            self._readers[key] = PictureReader(source if named else without_title(source), layers)
         return self._readers[key]
 
     def _learn(self, source: Source) -> dict[int, npt.NDArray[np.bool_]]:
@@ -288,7 +288,7 @@ def _decode(file: PictureFile, source: Source | None = None) -> Bytes:
     return decode_png(data, path)
 
 
-def _without_title(source: Source) -> Source:
+def without_title(source: Source) -> Source:
     """The source without what only a time can check: the title bar, and where the sun stands."""
     area = source.area.model_copy(update={"title_bar": None, "middle": None})
     return Source(source.satellite.model_copy(update={"areas": {source.area_name: area}}), source.area_name)
