@@ -131,10 +131,16 @@ def read_folder(path: Path, satellites: Satellites) -> PictureFolder:
         NotFoundError: no picture in it.
         UsageError: archive names of several sources.
     """
-    numbered = [(int(m[1]), p) for p in path.iterdir() if (m := _NUMBERED.fullmatch(p.name)) and p.is_dir()]
+    numbered = numbered_folders(path)
     if numbered:
-        return _numbered_folder(path, [folder for _, folder in sorted(numbered)], satellites)
+        return _numbered_folder(path, numbered, satellites)
     return _archive_folder(path, satellites)
+
+
+def numbered_folders(path: Path) -> list[Path]:
+    """The folders ``image_<i>`` in a folder, in the order of their numbers."""
+    numbered = [(int(m[1]), p) for p in path.iterdir() if (m := _NUMBERED.fullmatch(p.name)) and p.is_dir()]
+    return [folder for _, folder in sorted(numbered)]
 
 
 def _numbered_folder(path: Path, folders: Sequence[Path], satellites: Satellites) -> PictureFolder:
