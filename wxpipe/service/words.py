@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,12 +10,14 @@ from wxpipe.errors import UsageError
 from wxpipe.service.opened import Opened
 from wxpipe.vectors.answers import SearchRequest
 from wxpipe.vectors.bands import Preset
+from wxpipe.vectors.examples import MOST_EXAMPLES, parse_examples
 from wxpipe.vectors.happened import LONGEST_HOURS
 from wxpipe.vectors.sql_analogs import MOST_ANALOGS, MOST_HOURS
 from wxpipe.vectors.times import parse_time, parse_times
 from wxpipe.vectors.where import LONGEST
 
 OnOff = Literal["on", "off"]
+ExampleWord = Annotated[str, Field(max_length=64)]
 WIDEST = 4_096
 """Numbers of a query vector, at most."""
 
@@ -55,6 +57,14 @@ class SearchWords(Words):
     coverage: float | None = Field(
         default=None, ge=0, le=1, description="Least share of a clip's slots that were good."
     )
+    more: tuple[ExampleWord, ...] = Field(
+        default=(), max_length=MOST_EXAMPLES, examples=[["2011-03-04T08:00Z*2"]],
+        description="Further times that analogs are to be like, each perhaps with its weight; the query counts 1.",
+    )  # fmt: skip
+    less: tuple[ExampleWord, ...] = Field(
+        default=(), max_length=MOST_EXAMPLES, examples=[["2011-03-05T08:00Z*0.5"]],
+        description="Times that analogs are to be unlike.",
+    )  # fmt: skip
     episodes: OnOff = Field(default="on", description="on: overlapping clips are one answer.")
     rerank: str = Field(
         default="", max_length=64, examples=["ground-truth"], description="A measure that orders the candidates anew."
@@ -98,6 +108,7 @@ class SearchWords(Words):
             times=parse_times(f"{moment:%m-%d}" if self.season == "own" else self.season, self.years, self.hours),
             coverage=self.coverage,
             bands=self.bands,
+            more=parse_examples(self.more, self.less),
         )
 
     def _name(self) -> str:

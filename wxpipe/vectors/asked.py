@@ -30,7 +30,9 @@ def asked(searcher: Searcher, request: SearchRequest, model: str) -> tuple[Query
     found = [searcher.query(replace(request, at=one.at, like=None, more=())) for one in request.more]
     weights = [1.0, *(one.weight for one in request.more)]
     queries = [query, *(other for other, _ in found)]
-    examples = tuple(ExampleFound(one.id, one.start, weight) for one, weight in zip(queries, weights, strict=True))
+    examples = tuple(
+        ExampleFound(one.id, one.start, one.end, weight) for one, weight in zip(queries, weights, strict=True)
+    )
     return replace(query, examples=examples), combined([vector, *(other for _, other in found)], weights)
 
 

@@ -134,9 +134,10 @@ def nearest_existing(spec: TableSpec, source: Source, epochs: npt.NDArray[np.int
     return f"no {spec.unit} of {source.id} begins at {iso(utc(asked))}; the nearest begin at {times}"
 
 
-def excluded(request: SearchRequest, query: Query) -> tuple[int, int] | None:
-    """First and last epoch second, both inside, in which no analog begins; None for a query without a time."""
-    if query.start is None:
-        return None
-    epoch, margin = int(query.start.timestamp()), round(request.exclude_hours * 3600)
-    return epoch - margin, epoch + margin
+def excluded(request: SearchRequest, query: Query) -> list[tuple[int, int]]:
+    """First and last epoch second, both inside, of the times in which no analog begins: around the query and each of
+    its examples; none around what has no time."""
+    margin = round(request.exclude_hours * 3600)
+    moments = {start for start in (query.start, *(one.start for one in query.examples)) if start is not None}
+    epochs = sorted(int(moment.timestamp()) for moment in moments)
+    return [(epoch - margin, epoch + margin) for epoch in epochs]

@@ -1,11 +1,14 @@
 """Several examples as one query: more like these times, less like those.
 
-The query is the point ``c = sum(w v) / sum(w)`` of the examples' vectors v under signed weights w. It is the point of
-least ``sum(w |x - v|^2)``, for that sum is ``W |x - c|^2`` and a constant (W = sum(w), which must be above 0, or there is
-no least); so the nearest to c are the analogs that are near what is asked for and far from what is not, at the price of
-one search. It is the relevance feedback of J. J. Rocchio (in G. Salton, The SMART Retrieval System, 1971), whose query
-is moved towards what a person found relevant and away from what not; there weights are not divided by their sum, since
-lengths mean nothing to the cosine, here they do. SkySearch (KDD 2025) adds further frames to a query in the same way.
+The query is the point ``c = sum(w v) / sum(w)`` of the examples' vectors v under signed weights w. With W = sum(w),
+``sum(w |x - v|^2) = W |x - c|^2 + a constant``: where W is above 0, the nearest to c are those x of which the weighted
+sum of squared distances to the examples is least. So analogs are near what is asked for and far from what is not, at
+the price of one search.
+
+It is the relevance feedback of J. J. Rocchio (in G. Salton, The SMART Retrieval System, 1971), whose query is moved
+towards what a person found relevant and away from what not; weights are divided by their sum here, since lengths, which
+mean nothing to his cosine, do mean something to a distance. SkySearch (KDD 2025) asks with several frames, too: those
+that it predicts are added to those that came.
 """
 
 from __future__ import annotations
@@ -79,8 +82,8 @@ def require_weights(weights: Sequence[float]) -> None:
     left = math.fsum(weights)
     if left < LEAST_SHARE * whole:
         raise UsageError(
-            f"the weights of the examples add up to {left:g}; what analogs are to be like must outweigh what they are to"
-            " be unlike: take less weight off, or give another example"
+            f"the weights of the examples add up to {left:g}; what analogs are to be like must outweigh what they"
+            " are to be unlike: take less weight off, or give another example"
         )
 
 

@@ -37,8 +37,8 @@ def numbered_pictures(asked: Folder) -> Chosen:
     if len(chosen) != wanted:
         or_frame = "" if asked.unit == "frame" else "; or ask for the last one by --unit frame"
         raise NotFoundError(
-            f"{asked.path}: {len(complete)} of its {len(folders)} folders image_<i> are complete ({asked.required}), and"
-            f" a {asked.unit} without times is exactly {wanted} of them{or_frame}{checked.refusals()}"
+            f"{asked.path}: {len(complete)} of its {len(folders)} folders image_<i> are complete ({asked.required}),"
+            f" and a {asked.unit} without times is exactly {wanted} of them{or_frame}{checked.refusals()}"
         )
     captions = tuple(folders[n].name for n in chosen)
     return Chosen([pictures[n] for n in chosen], Query(asked.unit), captions, checked)

@@ -71,9 +71,7 @@ class LanceSearcher:
     def _filter(self, request: SearchRequest, query: Query) -> str:
         column = self.spec.epoch
         parts = [f"source = '{self.source.id}'"]
-        own = excluded(request, query)
-        if own is not None:
-            parts.append(f"({column} < {own[0]} OR {column} > {own[1]})")
+        parts += [f"({column} < {first} OR {column} > {last})" for first, last in excluded(request, query)]
         if request.times.asks:
             epochs = self._epochs()
             parts += request.times.sql(column, *((int(epochs.min()), int(epochs.max())) if len(epochs) else (0, 0)))

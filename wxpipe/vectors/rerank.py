@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import Source
-from wxpipe.similarity.measures import Measure
-from wxpipe.store.frames import frame_store
+from wxpipe.similarity.measures import GROUND_TRUTH, Measure
+from wxpipe.store.frames import frame_store, runs
 from wxpipe.store.root import Root
 from wxpipe.vectors import ground_truth
 from wxpipe.vectors.answers import Query
@@ -32,7 +31,7 @@ SLOTS_AT_ONCE = {"cdfs": ground_truth.SLOTS_AT_ONCE, "pictures": 480}
 """Slots that are in memory at once, by what is read of them: 220 MB of pictures of four channels of 300 x 375."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
     """What candidates are held against.
 
@@ -57,9 +56,8 @@ class Material:
 
     def __add__(self, other: Material) -> Material:
         sizes = self.sizes
-        if sizes is not None and other.sizes is not None and (sizes.ndim > 1 or other.sizes.ndim > 1):
-            each = (np.broadcast_to(one.sizes, (len(one.values), sizes.shape[-1])) for one in (self, other))
-            sizes = np.concatenate(list(each))
+        if sizes is not None and other.sizes is not None and sizes.ndim > 1:  # of each frame its own
+            sizes = np.concatenate([sizes, other.sizes])
         values = np.concatenate([self.values, other.values])
         return Material(values, np.concatenate([self.whole, other.whole]), sizes)
 
@@ -107,7 +105,7 @@ def _mean(scores: Sequence[float | None], weights: Sequence[float]) -> float | N
 def _against(
     root: Root, source: Source, measure: Measure, aim: Target, others: Mapping[str, Slots], channels: Channels
 ) -> dict[str, float | None]:
-    if measure.name == "ground-truth" and isinstance(aim.frames, np.ndarray):
+    if measure.name == GROUND_TRUTH and isinstance(aim.frames, np.ndarray):
         return ground_truth.similarities(root, source, aim.frames, others, channels)
     result: dict[str, float | None] = dict.fromkeys(others)
     own = _read_target(root, source, measure, aim, channels)
@@ -134,7 +132,7 @@ def _block(
         return [None] * len(members)
     both, frames = own + there, len(own.values)
     places = positions.reshape(members.shape) + frames
-    whole = both.whole[places].all(axis=1)
+    whole = np.asarray(both.whole[places].all(axis=1), np.bool_)
     keys = (np.arange(frames) * len(both.values) + places)[whole]
     occurring, where = np.unique(keys, return_inverse=True)
     pairs = np.stack(np.divmod(occurring, len(both.values)), axis=1)
@@ -143,16 +141,14 @@ def _block(
     return [next(found) if known else None for known in whole.tolist()]
 
 
-def _read_target(
-    root: Root, source: Source, measure: Measure, aim: Target, channels: Channels
-) -> Material | None:
+def _read_target(root: Root, source: Source, measure: Measure, aim: Target, channels: Channels) -> Material | None:
     if isinstance(aim.frames, np.ndarray):
         return _read(root, source, measure, aim.frames, channels)
     chosen = slice(None) if channels is None else list(channels)
-    whole = aim.frames.there[:, chosen].all(axis=1)
+    whole = np.asarray(aim.frames.there[:, chosen].all(axis=1), np.bool_)
     if measure.needs == "pictures":
         return Material(aim.frames.reduced[:, chosen], whole)
-    sizes = ground_truth.cell_sizes(root, source, aim.frames.rows)
+    sizes = ground_truth.cell_sizes(root, source, aim.frames.rows.tolist())
     return Material(aim.frames.counts[:, chosen], whole, sizes)
 
 
@@ -162,7 +158,7 @@ def _read(root: Root, source: Source, measure: Measure, slots: Slots, channels: 
     if measure.needs == "pictures":
         names = [store.channels[place] for place in (range(len(store.channels)) if channels is None else channels)]
         places = [store.channel_index(name) for name in names]
-        there = np.stack([store.slots("rows", int(slot), int(slot) + 1)[0] for slot in slots]) > 0
-        return Material(store.reduced(slots, names), there[:, places].all(axis=1))
+        there = np.concatenate([store.slots("rows", start, stop) for start, stop, _ in runs(slots)]) > 0
+        return Material(store.reduced(slots, names), np.asarray(there[:, places].all(axis=1), np.bool_))
     read = ground_truth.read_counts(root, source, slots, channels)
     return None if read is None else Material(*read, ground_truth.slot_cell_sizes(root, source, slots))

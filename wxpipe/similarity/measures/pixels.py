@@ -19,11 +19,11 @@ MOST_DECIBELS = 100.0
 
 def mse(material: npt.NDArray[Any], pairs: Ints, sizes: Ints | None = None) -> Floats:  # noqa: ARG001
     """The mean of the squared differences of grey values, 0 to 65,025."""
-    frames, channels, *picture = material.shape
+    frames, channels = material.shape[:2]
     flat = np.ascontiguousarray(material).reshape(frames, channels, -1)
     sums = np.empty((len(pairs), channels), np.int64)
     _squares(flat, np.ascontiguousarray(pairs, np.int64), sums)
-    found: Floats = sums / max(1, np.prod(picture))
+    found: Floats = sums / flat.shape[2]
     return found
 
 

@@ -72,8 +72,10 @@ class Measure:
         return -score if self.direction == "higher" else score
 
 
+GROUND_TRUTH = "ground-truth"
+
 MEASURES = (
-    Measure("ground-truth", "higher", (0, 1), True, "cdfs", "9 us", "ks:frame_pair_channel_similarities"),
+    Measure(GROUND_TRUTH, "higher", (0, 1), True, "cdfs", "9 us", "ks:frame_pair_channel_similarities"),
     Measure("hist-correlation", "higher", (-1, 1), True, "cdfs", "1 us", "measures.whole_histograms:correlation"),
     Measure("hist-intersection", "higher", (0, 1), True, "cdfs", "1 us", "measures.whole_histograms:intersection"),
     Measure("hist-chi-square", "lower", (0, inf), False, "cdfs", "1 us", "measures.whole_histograms:chi_square"),

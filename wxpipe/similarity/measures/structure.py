@@ -67,7 +67,8 @@ class _Local:
 def _window() -> Floats:
     apart = np.arange(WINDOW) - WINDOW // 2
     weights: Floats = np.exp(-0.5 * (apart / SIGMA) ** 2)
-    return weights / weights.sum()
+    found: Floats = weights / weights.sum()
+    return found
 
 
 _WEIGHTS = _window()

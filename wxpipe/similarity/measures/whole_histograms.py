@@ -49,9 +49,9 @@ def intersection(material: npt.NDArray[Any], pairs: Ints, sizes: Ints | None = N
 def chi_square(material: npt.NDArray[Any], pairs: Ints, sizes: Ints | None = None) -> Floats:
     """The sum of ``(a - b)^2 / a``; bins that the first picture has nothing in say nothing, as in OpenCV."""
     first, second = _pairs(material, pairs, sizes)
-    found: Floats = np.divide(
-        (first - second) ** 2, first, out=np.zeros(first.shape), where=first > _NOTHING
-    ).sum(axis=2)
+    found: Floats = np.divide((first - second) ** 2, first, out=np.zeros(first.shape), where=first > _NOTHING).sum(
+        axis=2
+    )
     return found
 
 
