@@ -66,8 +66,10 @@ class SearchRequest:
     more: tuple[Example, ...] = ()
 
     def __post_init__(self) -> None:
-        if sum(given is not None for given in (self.at, self.vector, self.like)) != 1:
-            raise UsageError("give the query by its time, by a vector or by fresh pictures: one of the three")
+        if self.like is not None and (self.at is not None or self.vector is not None):
+            raise UsageError("fresh pictures are the query; give neither its time nor a vector")
+        if self.like is None and (self.at is None) == (self.vector is None):
+            raise UsageError("give the query by its time or by a vector: one of the two")
         if self.more and self.vector is not None:
             raise UsageError("examples join a time or fresh pictures; add up the vectors instead")
         require_weights([1.0, *(one.weight for one in self.more)])

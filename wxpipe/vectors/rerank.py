@@ -6,7 +6,7 @@ weighted mean of the scores against those that analogs are to be like.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,12 +114,24 @@ def _against(
     fitting = [name for name, slots in others.items() if len(slots) == len(aim)]
     # In order of time, so that overlapping clips share what is read.
     order = sorted(fitting, key=lambda name: int(others[name][0]))
-    step = max(1, SLOTS_AT_ONCE[measure.needs] // len(aim))
-    for begin in range(0, len(order), step):
-        names = order[begin : begin + step]
-        result.update(zip(names, _block(root, source, measure, own, np.stack([others[n] for n in names]), channels),
-                          strict=True))  # fmt: skip
+    for names in _blocks({name: others[name] for name in order}, SLOTS_AT_ONCE[measure.needs]):
+        members = np.stack([others[name] for name in names])
+        result.update(zip(names, _block(root, source, measure, own, members, channels), strict=True))
     return result
+
+
+def _blocks(others: Mapping[str, Slots], most: int) -> Iterator[list[str]]:
+    """Names in their order, as many at once as have no more slots among them."""
+    names: list[str] = []
+    slots: set[int] = set()
+    for name, own in others.items():
+        if names and len(slots | set(own.tolist())) > most:
+            yield names
+            names, slots = [], set()
+        names.append(name)
+        slots.update(own.tolist())
+    if names:
+        yield names
 
 
 def _block(
