@@ -117,7 +117,8 @@ def checked_vector(vector: Sequence[float], width: int) -> npt.NDArray[np.float3
     Raises:
         UsageError: of another width, or not finite.
     """
-    found = np.asarray(vector, np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        found = np.asarray(vector, np.float32)
     if found.shape != (width,) or not np.isfinite(found).all():
         raise UsageError(f"the query vector has shape {found.shape}; expected {width} finite numbers")
     return found
