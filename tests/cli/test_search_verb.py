@@ -34,16 +34,21 @@ def fresh(two_days: Archive, tmp_path: Path) -> Path:
 
 def test_a_folder_answers_as_its_time_does(cli: CommandLine, first_run: Undisturbed, fresh: Path) -> None:
     common = ("search", "--root", first_run.root, "--satellite", "mini", "--json", "--exclude-hours", 3)
-    for more, start in (((), "2020-03-02T03:15Z"), (("--at", AT), AT), (("--at", "latest"), "2020-03-02T03:15Z")):
-        expected = cli(*common, "--at", start).document
-        said = cli(*common, "--like", fresh, *more)
-        assert said.code == 0
-        found = said.document
-        assert found["query"].pop("fresh")["pictures"] == 50
-        assert found["query"] == expected["query"]
-        assert [(a["clip_id"], a["distance"]) for a in found["analogs"]] == [
-            (a["clip_id"], a["distance"]) for a in expected["analogs"]
-        ]
+    expected = cli(*common, "--at", AT).document
+    said = cli(*common, "--like", fresh, "--at", AT)
+    assert said.code == 0
+    found = said.document
+    told = found["query"].pop("fresh")
+    assert (told["pictures"], told["note"]) == (50, "")
+    assert found["query"] == expected["query"]
+    assert [(a["clip_id"], a["distance"]) for a in found["analogs"]] == [
+        (a["clip_id"], a["distance"]) for a in expected["analogs"]
+    ]
+    for more in ((), ("--at", "latest")):  # as in the archive, the last window that holds 20 slots
+        latest = cli(*common, "--like", fresh, *more).document["query"]
+        assert latest["clip_id"] == f"{SOURCE}/20200302T0315Z/6h20"
+        assert "ends 09:15Z, after the last picture" in latest["fresh"]["note"]
+        assert latest["fresh"]["note"].endswith("may begin 2020-03-02T02:00Z")
     own = cli(*common, "--like", fresh, "--season", "own").document
     assert own["filters"]["season"] == "03-02"
 

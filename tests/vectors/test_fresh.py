@@ -122,6 +122,7 @@ def test_pictures_that_the_archive_does_not_have_yet(longer_slots: tuple[Root, P
     assert fresh.query.id == f"{SOURCE}/20200303T0500Z/6h20"
     document = search(root, SearchRequest(SOURCE, like=fresh, k=2)).document()
     assert document["query"]["clip_id"] == fresh.query.id
+    assert "ends 11:00Z, after the last picture" in document["query"]["fresh"].pop("note")
     assert document["query"]["fresh"] == {
         "folder": str(folder), "pictures": 50, "refused": [], "suspect": [], "duplicates": [], "others": {},
         "unparsed": 0,

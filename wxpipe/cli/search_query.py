@@ -115,6 +115,8 @@ def show_checked(console: Console, checked: Checked) -> None:
         highlight=False,
         markup=False,
     )
+    if checked.note:
+        console.print(f"  {checked.note}", style="yellow", highlight=False, markup=False)
     for name, records in said.items():
         for one in records if name != "double" else []:
             style = "red" if name == "refused" else "yellow"

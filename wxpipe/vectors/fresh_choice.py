@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -102,7 +102,8 @@ def named_pictures(asked: Folder, at: datetime | None) -> Chosen:
     channels = range(len(asked.source.satellite.channels))
     pictures = [[found.pictures.get((slot, channel)) for channel in channels] for slot in slots.frames]
     captions = tuple(f"{asked.source.satellite.axis.time(slot):%d %b %H:%M} UTC" for slot in slots.frames)
-    return Chosen(pictures, _query(asked, slots.start), captions, _checked(asked, listing, found))
+    checked = replace(_checked(asked, listing, found), note=_unfinished(asked, listing, slots))
+    return Chosen(pictures, _query(asked, slots.start), captions, checked)
 
 
 def _latest(asked: Folder, reader: FreshReader, listing: Listing) -> tuple[FreshFrames, _Slots]:
@@ -156,6 +157,17 @@ def _query(asked: Folder, start: int) -> Query:
     if asked.unit == "frame":
         return Query("frame", frame_id(source, when), when)
     return Query("clip", clip_id(source, when, asked.rule), when, when + timedelta(hours=asked.rule.hours))
+
+
+def _unfinished(asked: Folder, listing: Listing, slots: _Slots) -> str:
+    """That a clip's window runs past the last picture: so do the archive's last ones, and their frames stand closer."""
+    last, window = listing.slots[-1], 0 if asked.unit == "frame" else _window(asked)
+    if slots.start + window <= last:
+        return ""
+    axis, whole = asked.source.satellite.axis, last - window
+    note = f"the clip's window ends {axis.time(slots.start + window):%H:%MZ}, after the last picture, so that its"
+    note += f" {asked.rule.frames} frames stand closer than those of a whole one"
+    return f"{note}; such a one may begin {axis.time(whole):%Y-%m-%dT%H:%MZ}" if whole >= listing.slots[0] else note
 
 
 def _checked(asked: Folder, listing: Listing, found: FreshFrames | None = None) -> Checked:

@@ -25,6 +25,7 @@ class Checked:
         records: what there is to say of single files: refused, doubtful, and doubles.
         others: files of other sources, by source.
         unparsed: files that bear no archive name.
+        note: what else a person should know of the query; empty where there is nothing.
     """
 
     folder: str
@@ -32,6 +33,7 @@ class Checked:
     records: tuple[Record, ...] = ()
     others: Mapping[str, int] = field(default_factory=dict)
     unparsed: int = 0
+    note: str = ""
 
     def of(self, kind: str) -> list[Record]:
         """The records of a kind, by path."""
@@ -48,7 +50,10 @@ class Checked:
             for name, kind in kinds.items()
         }
         others, folder = dict(self.others), self.folder
-        return {"folder": folder, "pictures": self.pictures, **said, "others": others, "unparsed": self.unparsed}
+        return {
+            "folder": folder, "pictures": self.pictures, **said, "others": others, "unparsed": self.unparsed,
+            "note": self.note,
+        }  # fmt: skip
 
     def refusals(self) -> str:
         """What was not taken, and why, for the end of an error; empty where everything was."""
