@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.vectors.test_bands import COMS, MIDNIGHT, NOON, put_card
 from tests.vectors.tiny_root import SOURCE, TinyRoot, vector
 from wxpipe.errors import NotFoundError, UsageError
-from wxpipe.vectors.answers import SearchRequest
+from wxpipe.satellites.catalog import shipped_satellites
+from wxpipe.store.root import init_root
+from wxpipe.vectors.answers import ExampleFound, Query, SearchRequest
 from wxpipe.vectors.cases import add_case, get_case
 from wxpipe.vectors.examples import LEAST_SHARE, Example, combined, parse_examples
 from wxpipe.vectors.memory import MemorySearchers
-from wxpipe.vectors.search import search
+from wxpipe.vectors.records import Part
+from wxpipe.vectors.search import _bands, search
 from wxpipe.vectors.tables import SPECS
 
 At = Callable[..., datetime]
@@ -149,6 +155,20 @@ def test_the_same_time_again_changes_nothing_but_the_words(served: TinyRoot, at:
     once = search(served.root, SearchRequest(SOURCE, at(3, 8), k=20))
     twice = search(served.root, SearchRequest(SOURCE, at(3, 8), k=20, more=(Example(at(3, 8), 4.0),)))
     assert [(a.id, a.similarity) for a in once.analogs] == [(a.id, a.similarity) for a in twice.analogs]
+
+
+def test_one_example_by_night_leaves_out_what_shows_sunlight(tmp_path: Path) -> None:
+    """All of them are compared by the same channels."""
+    coms = init_root(str(tmp_path / "root"))
+    coms.adopt({"coms": shipped_satellites()["coms"]})
+    put_card(coms, "linear-0123456789ab", {name: (32 * n, 32 * n + 32) for n, name in enumerate(COMS)})
+    part = Part("linear-0123456789ab", True, ("coms-ea",), {})
+    found = [ExampleFound("a", NOON, NOON, 1), ExampleFound("b", MIDNIGHT, MIDNIGHT, -0.5)]
+    for asked, preset in (("auto", "ir+wv"), ("all", "all"), ("swir", "swir")):
+        request = SearchRequest("coms-ea", NOON, bands=asked)
+        query = Query("clip", "a", NOON, NOON, tuple(found))
+        assert _bands(coms, coms.source("coms-ea"), part, request, query).preset == preset
+        assert _bands(coms, coms.source("coms-ea"), part, request, replace(query, examples=())).preset in ("all", asked)
 
 
 def test_what_cannot_be_asked_is_refused(served: TinyRoot, at: At) -> None:

@@ -81,14 +81,14 @@ def held(root: Root) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("unit", ["clip", "frame"])
-@pytest.mark.parametrize("rerank", [None, "psnr"])
+@pytest.mark.parametrize(("rerank", "bands"), [(None, "auto"), ("psnr", "all"), ("hist-chi-square", "wv")])
 def test_files_of_the_archive_are_the_query_of_the_archive(
-    root: Root, two_days: Archive, unit: Any, rerank: str | None
+    root: Root, two_days: Archive, unit: Any, rerank: str | None, bands: str
 ) -> None:
     before = held(root)
     fresh = read_fresh(root, "mini", two_days.pictures, unit, START)
     assert np.array_equal(fresh.vector, vector_of(root, unit, START))
-    known = SearchRequest(SOURCE, START, unit=unit, k=12, exclude_hours=3, episodes=False, rerank=rerank)
+    known = SearchRequest(SOURCE, START, unit=unit, k=12, exclude_hours=3, episodes=False, rerank=rerank, bands=bands)
     expected, found = search(root, known), search(root, replace(known, at=None, like=fresh))
     assert found.query == expected.query
     assert [analog.id for analog in found.analogs] == [analog.id for analog in expected.analogs]

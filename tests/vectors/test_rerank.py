@@ -81,6 +81,23 @@ def test_blocks_change_nothing(served: TinyRoot, at: At, monkeypatch: pytest.Mon
     assert search(served.root, request).document() == whole.document()
 
 
+def test_pictures_of_the_nearest_alone_are_read(served: TinyRoot, at: At, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others follow in the order of their distances, and it is said."""
+    from wxpipe.vectors import search as searching
+
+    for module in (rerank, searching):
+        monkeypatch.setattr(module, "MOST_PICTURED", 12)
+    request = SearchRequest(SOURCE, at(3, 8), k=30, exclude_hours=0, episodes=False, rerank="mse")
+    answer = search(served.root, request)
+    scores = [analog.score for analog in answer.analogs]
+    assert None not in scores[:12]
+    assert set(scores[12:]) == {None}
+    distances = [analog.distance for analog in answer.analogs]
+    assert distances[12:] == sorted(distances[12:])
+    assert max(distances[:12]) <= distances[12]
+    assert f"only the nearest 12 of {answer.candidates} candidates were scored by mse" in answer.warning
+
+
 def test_each_pair_of_frames_is_compared_once(served: TinyRoot, at: At, monkeypatch: pytest.MonkeyPatch) -> None:
     from wxpipe.similarity.measures import pixels
 

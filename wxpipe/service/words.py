@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wxpipe.errors import UsageError
 from wxpipe.service.opened import Opened
+from wxpipe.similarity.measures import get_measure
 from wxpipe.vectors.ahead import LONGEST_HOURS
 from wxpipe.vectors.answers import SearchRequest
 from wxpipe.vectors.bands import Preset
@@ -111,6 +112,15 @@ class SearchWords(Words):
             bands=self.bands,
             more=parse_examples(self.more, self.less),
         )
+
+    @property
+    def reads_pictures(self) -> bool:
+        """Whether candidates are compared picture by picture, which takes seconds.
+
+        Raises:
+            UsageError: no such measure.
+        """
+        return bool(self.rerank) and get_measure(self.rerank).needs == "pictures"
 
     def _name(self) -> str:
         if bool(self.satellite) == bool(self.source):

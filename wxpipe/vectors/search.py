@@ -20,7 +20,7 @@ from wxpipe.vectors.candidates import Candidates, Opener, episodes_of
 from wxpipe.vectors.lance_searcher import open_lance
 from wxpipe.vectors.quality import judged
 from wxpipe.vectors.records import Part, ReleaseRecord, get_release, require_current
-from wxpipe.vectors.rerank import Scores, scored
+from wxpipe.vectors.rerank import MOST_PICTURED, Scores, scored
 from wxpipe.vectors.tables import DAY_SECONDS, SPECS, TableSpec, Unit, utc
 
 GROWTH = 4
@@ -88,7 +88,7 @@ def search(
         channels=bands.channels,
         candidates=len(found),
         matching=matching,
-        warning=_warning(part, request, analogs),
+        warning=_warning(part, request, analogs, len(found)),
     )
     return judged(root, part, answer)
 
@@ -172,13 +172,15 @@ def _bands(root: Root, source: Source, part: Part, request: SearchRequest, query
     return next((bands for bands in chosen if bands.why), chosen[0])
 
 
-def _warning(part: Part, request: SearchRequest, analogs: Sequence[Analog]) -> str:
+def _warning(part: Part, request: SearchRequest, analogs: Sequence[Analog], candidates: int) -> str:
     warnings = [] if part.trained else [UNTRAINED]
     if len(analogs) < request.k:
         kind = "episodes" if request.episodes else f"{request.unit}s"
         warnings.append(
             f"only {len(analogs)} of {request.k} {kind} satisfy the filter and lie outside the query's own hours"
         )
+    if request.rerank and get_measure(request.rerank).needs == "pictures" and candidates > MOST_PICTURED:
+        warnings.append(f"only the nearest {MOST_PICTURED} of {candidates} candidates were scored by {request.rerank}")
     days = len({int(a.start.timestamp()) // DAY_SECONDS for a in analogs})
     if analogs and days == 1 and request.exclude_hours < 24:
         warnings.append("all analogs are of one day; with so few days an analog says little")
