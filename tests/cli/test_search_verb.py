@@ -69,7 +69,7 @@ def test_a_folder_with_too_little_in_it(cli: CommandLine, first_run: Undisturbed
         path.unlink()
     said = cli("search", "--root", first_run.root, "--satellite", "mini", "--like", fresh)
     assert said.code == 1
-    assert "0 of the 20 slots within 6 h" in said.words
+    assert "of the 20 slots within 6 h that one needs, 0 are complete" in said.words
     assert "--unit frame" in said.words
 
 
