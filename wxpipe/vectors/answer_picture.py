@@ -79,7 +79,7 @@ def _rows(root: Root, source: Source, channels: tuple[str, ...], answer: Answer,
             rows.append(Row(label, *_fresh_pictures(source, fresh, channels), query=True))
         elif name is not None:
             rows.append(row(name, label, query=True))
-    return [*rows, *(row(analog.id, _label(analog)) for analog in shown)]
+    return [*rows, *(row(analog.id, _label(analog, answer.rerank)) for analog in shown)]
 
 
 def _asked_labels(query: Query) -> list[tuple[str | None, tuple[str, ...]]]:
@@ -109,11 +109,11 @@ def _fresh_pictures(
     return tuple(pictures), tuple(captions)
 
 
-def _label(analog: Analog) -> tuple[str, ...]:
+def _label(analog: Analog, measure: str | None) -> tuple[str, ...]:
     truth = "not known" if analog.similarity is None else f"{analog.similarity:.3f}"
     lines = [f"Analog {analog.rank}", *_times(analog.start, analog.end)]
     lines += [f"similarity {truth}", f"distance {analog.distance:.4g}"]
-    lines += [f"score {analog.score:.4g}"] if analog.score is not None and analog.score != analog.similarity else []
+    lines += [f"{measure} {analog.score:.4g}"] if analog.score is not None and analog.score != analog.similarity else []
     if len(analog.episode) > 1:
         lines.append(f"stands for {len(analog.episode)} that overlap")
     return tuple(lines)
