@@ -137,8 +137,13 @@ def nearest_existing(spec: TableSpec, source: Source, epochs: npt.NDArray[np.int
 
 def excluded(request: SearchRequest, query: Query) -> list[tuple[int, int]]:
     """First and last epoch second, both inside, of the times in which no analog begins: around the query and each of
-    its examples; none around what has no time."""
+    its examples, in order, none of them overlapping; none around what has no time."""
     margin = round(request.exclude_hours * 3600)
     moments = {start for start in (query.start, *(one.start for one in query.examples)) if start is not None}
-    epochs = sorted(int(moment.timestamp()) for moment in moments)
-    return [(epoch - margin, epoch + margin) for epoch in epochs]
+    found: list[tuple[int, int]] = []
+    for epoch in sorted(int(moment.timestamp()) for moment in moments):
+        if found and epoch - margin <= found[-1][1]:
+            found[-1] = found[-1][0], epoch + margin
+        else:
+            found.append((epoch - margin, epoch + margin))
+    return found

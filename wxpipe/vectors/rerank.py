@@ -27,8 +27,9 @@ Scores = Mapping[str, float | None]
 Channels = Sequence[int] | None
 """Positions of the channels that are compared; None: all of them."""
 
-SLOTS_AT_ONCE = {"cdfs": ground_truth.SLOTS_AT_ONCE, "pictures": 480}
-"""Slots that are in memory at once, by what is read of them: 220 MB of pictures of four channels of 300 x 375."""
+SLOTS_AT_ONCE = {"cdfs": 1_280, "pictures": 480}
+"""Slots that are in memory at once, by what is read of them: of four channels 120 MB of grid CDFs (24 x 20), and 220 MB
+of pictures of 300 x 375."""
 
 MOST_PICTURED = 400
 """Candidates, the nearest ones, that a measure scores which reads pictures: 40 s of one core by `ssim`, if no two of
