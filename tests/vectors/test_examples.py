@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.vectors.test_bands import COMS, MIDNIGHT, NOON, put_card
@@ -41,12 +41,14 @@ def parts(weighed: list[tuple[float, list[float]]]) -> tuple[list[Vector], list[
     return [np.array(numbers, np.float32) for _, numbers in weighed], weights
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.floats(0.01, 100), st.lists(Numbers, min_size=1, max_size=8))
 def test_one_example_is_itself(weight: float, numbers: list[float]) -> None:
     one = np.array(numbers, np.float32)
     assert np.array_equal(combined([one], [weight]), one)
 
 
+@settings(max_examples=50, deadline=None)
 @given(Weighed, st.floats(0.01, 100))
 def test_weights_mean_shares(weighed: list[tuple[float, list[float]]], scale: float) -> None:
     vectors, weights = parts(weighed)
@@ -54,6 +56,7 @@ def test_weights_mean_shares(weighed: list[tuple[float, list[float]]], scale: fl
     assert found == pytest.approx(combined(vectors, weights), rel=1e-4, abs=1e-3)
 
 
+@settings(max_examples=50, deadline=None)
 @given(Weighed, st.lists(Numbers, min_size=3, max_size=3), st.lists(Numbers, min_size=3, max_size=3))
 def test_the_nearest_is_of_the_least_weighed_distances(
     weighed: list[tuple[float, list[float]]], first: list[float], second: list[float]
@@ -72,6 +75,7 @@ def test_the_nearest_is_of_the_least_weighed_distances(
     assert cost(first) - cost(second) == pytest.approx(gap, abs=scale * max(1, float(np.abs(middle).max())) * 1e-6)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.floats(0.01, 100), st.lists(Numbers, min_size=1, max_size=4))
 def test_plus_and_minus_of_the_same_cancel(weight: float, numbers: list[float]) -> None:
     one = np.array(numbers, np.float32)

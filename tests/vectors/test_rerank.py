@@ -77,7 +77,7 @@ def test_the_score_is_in_the_document_where_it_was_asked_for(served: TinyRoot, a
 def test_blocks_change_nothing(served: TinyRoot, at: At, monkeypatch: pytest.MonkeyPatch) -> None:
     request = SearchRequest(SOURCE, at(3, 8), k=30, exclude_hours=0, episodes=False, rerank="psnr")
     whole = search(served.root, request)
-    monkeypatch.setattr(rerank, "SLOTS_AT_ONCE", {"cdfs": 20, "pictures": 20})
+    monkeypatch.setattr(rerank, "SLOTS_AT_ONCE", {"cdfs": 60, "pictures": 60})
     assert search(served.root, request).document() == whole.document()
 
 
