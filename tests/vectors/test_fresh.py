@@ -17,9 +17,15 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.mini import FIRST, SOURCE, Archive, Undisturbed
+from wxpipe.archive.picture import PictureReader
 from wxpipe.errors import NotFoundError, UsageError
+from wxpipe.similarity.histograms import HistogramStore
+from wxpipe.similarity.layout import GridSpec
+from wxpipe.store.frames import frame_store
 from wxpipe.store.root import Root
 from wxpipe.vectors.answer_picture import draw_answer
 from wxpipe.vectors.answers import SearchRequest
@@ -314,6 +320,56 @@ def test_a_query_of_another_model_is_refused(root: Root, folder: Path) -> None:
     answer = search(root, request)
     with pytest.raises(UsageError, match="fresh pictures are not kept"):
         add_case(root, "now", request, answer)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 49), st.sampled_from(["cut", "flip", "swap", "grow"]), st.floats(0, 1)), max_size=8
+    )
+)
+def test_whatever_is_wrong_with_files_each_is_taken_or_told(
+    root: Root, two_days: Archive, tmp_path_factory: pytest.TempPathFactory, damage: list[tuple[int, str, float]]
+) -> None:
+    folder = filled(two_days, tmp_path_factory.mktemp("damaged"), times(25))
+    paths = sorted(folder.rglob("*.png"))
+    for place, kind, share in damage:
+        path = paths[place]
+        data = bytearray(path.read_bytes())
+        at = int(share * (len(data) - 1)) if data else 0
+        if kind == "cut":
+            del data[at:]
+        elif kind == "flip" and data:
+            data[at] ^= 1 << int(share * 7)
+        elif kind == "swap":
+            data = bytearray(paths[int(share * 49)].read_bytes())
+        else:
+            data += b"more"
+        path.write_bytes(bytes(data))
+    fresh, said = None, ""
+    try:
+        fresh = read_fresh(root, "mini", folder, at=START)
+    except NotFoundError as error:
+        said = str(error)
+    if fresh is None:
+        assert "Not taken" in said
+        return
+    assert np.isfinite(fresh.vector).all()
+    assert fresh.query.pictures is not None
+    checked = fresh.query.pictures.checked
+    assert checked.pictures + len({one.path for one in checked.of("quarantined")}) == 50
+
+
+def test_layout_reference_counts_the_pixels_of_the_files(root: Root, two_days: Archive) -> None:
+    """A root of that layout compares what the published program does: overlay and title bar, too."""
+    source = root.source(SOURCE)
+    store, frames = HistogramStore(root, source, GridSpec.parse("6x20-reference")), frame_store(root, source)
+    slot = frames.axis.slot(START)
+    reader = PictureReader(source, frames.layers())
+    data = (two_days.pictures / name_of("ir", START)).read_bytes()
+    rgb = reader.decode(data, "ir.png")
+    made = reader.check(rgb, "ir.png", "ir", START)
+    assert np.array_equal(store.count_pixels(made.picture, rgb), store.count(frames, slot, "ir"))
 
 
 AS_NOBODY = """
