@@ -71,6 +71,23 @@ def test_a_vector_is_looked_for(service: Running) -> None:
     assert found["analogs"][0]["distance"] == pytest.approx(0, abs=1e-3)
 
 
+def test_several_examples_are_what_the_command_line_prints(service: Running, tiny: TinyRoot) -> None:
+    words = {"at": AT, "more": ["2011-03-04T09:00Z*2", "2011-03-06T07:00Z"], "less": ["2011-03-04T11:00Z*.5"], "k": 4}
+    options = [part for name in ("more", "less") for value in words[name] for part in (f"--{name}", value)]  # type: ignore[attr-defined]
+    expected = cli("search", "--root", tiny.root.url, "--satellite", "tiny", "--json", "--at", AT, "--k", 4, *options)
+    assert [one["weight"] for one in expected["query"]["examples"]] == [1, 2, 1, -0.5]
+    same(service.json("/v1/search", satellite="tiny", **words), json.loads(json.dumps(expected)))
+    same(service.client.post("/v1/search", json={"source": SOURCE, **words}).json(), expected)
+
+
+@pytest.mark.parametrize("name", ["mse", "hist-bhattacharyya"])
+def test_candidates_are_ordered_by_a_measure(service: Running, tiny: TinyRoot, name: str) -> None:
+    expected = cli("search", "--root", tiny.root.url, "--satellite", "tiny", "--json", "--at", AT, "--rerank", name)
+    found = service.json("/v1/search", satellite="tiny", at=AT, rerank=name)
+    assert all(analog["score"] > 0 for analog in found["analogs"])
+    same(found, expected)
+
+
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
@@ -83,6 +100,13 @@ def test_a_vector_is_looked_for(service: Running) -> None:
         ({"satellite": "tiny", "at": AT, "where": "moon = 3"}, 400, "columns: clip_id"),
         ({"satellite": "tiny", "at": AT, "where": "1=1) OR (1=1"}, 400, "brackets do not match"),
         ({"satellite": "tiny", "at": AT, "where": "repeat('a', 2000000000) = 'b'"}, 400, "repeat is not offered"),
+        ({"satellite": "tiny", "at": AT, "less": [AT]}, 400, "must outweigh"),
+        ({"satellite": "tiny", "at": AT, "more": ["yesterday"]}, 400, "expected a time such as"),
+        ({"satellite": "tiny", "at": AT, "more": [f"{AT}*nan"]}, 400, "choose above 0"),
+        ({"satellite": "tiny", "at": AT, "more": ["2011-03-03T03:00Z"]}, 404, "the nearest begin"),
+        ({"satellite": "tiny", "at": AT, "more": [AT] * 33}, 422, "at most 32 items"),
+        ({"satellite": "tiny", "at": AT, "less": ["2" * 65]}, 422, "at most 64 characters"),
+        ({"satellite": "tiny", "more": [AT]}, 400, "by its time or by a vector"),
         ({"satellite": "tiny", "at": AT, "rerank": "taste"}, 400, "known measures: ground-truth"),
         ({"satellite": "tiny", "at": AT, "k": 0}, 422, "query.k: Input should be greater than or equal to 1"),
         ({"satellite": "tiny", "at": AT, "monht": 3}, 422, "query.monht: Extra inputs are not permitted"),

@@ -11,6 +11,7 @@ from datetime import date
 
 import numpy as np
 
+from wxpipe.archive.choice import by_size, choose, duplicate, read_raw, require_new
 from wxpipe.archive.comparison import Cell, Comparison
 from wxpipe.archive.day_record import Became, FileRecord, write_record
 from wxpipe.archive.decode import require_sane_size
@@ -26,17 +27,8 @@ from wxpipe.store.quarantine import Record
 from wxpipe.store.root import FREE_FIELDS, Root
 from wxpipe.store.stage import Context, Outcome, Partition, fingerprint_of
 
-Tried = tuple[
-    tuple[RawFile, EncodedPicture] | None, list[tuple[RawFile, EncodedPicture]], list[tuple[RawFile, Quarantine]]
-]
-"""Of the files of one slot and channel: the one to take, the other usable ones, and those that are not."""
-
 CONTRACT = 1
 """Version of what this stage makes; a higher one makes every day stale."""
-
-GONE, UNREADABLE = "gone", "unreadable"
-"""Reasons that lie not in a file but in the moment: `scan` looks whether they hold still."""
-
 
 LOST = "lost"
 """Reason of a picture whose file is away, and which is damaged where it was stored."""
@@ -114,7 +106,7 @@ class DayIngest:
         self._read_day_before(index, waiting.get(self.slots.start - 1, []))
         for slot in self.slots:
             files = waiting.get(slot, [])
-            picture = self._take(_by_size(files), slot, index)
+            picture = self._take(by_size(files), slot, index)
             if picture is None and all(file.path in self.unread or file.vanished for file in files):
                 picture = self._carry_over(slot, index, files)
             if picture is not None:
@@ -124,11 +116,12 @@ class DayIngest:
 
     def _take(self, files: list[RawFile], slot: int, index: int) -> EncodedPicture | None:
         """Stores the first file without a doubt, else the first that is usable, and says what became of each."""
-        best, others, faults = self._tried(files, slot, index)
+        choice = choose(files, lambda file, best: self._examine(file, index, best))
+        best = choice.best
         if best is not None and not best[1].whole:
             self.reuse.forget(best[0].path)
             return self._take(files, slot, index)
-        for file, fault in faults:
+        for file, fault in choice.faults:
             self._put_aside(file, fault)
         if best is None:
             return None
@@ -139,33 +132,14 @@ class DayIngest:
         self.found[file.path] = replace(self.found[file.path], became="stored")
         for doubt in picture.doubts:
             self._note_doubt(file, doubt)
-        for other, its in others:
-            self._note_duplicate(other, its, file, picture)
+        for other in choice.others:
+            self._note(other[0], duplicate(other, best, self.content[other[0].path]))
         return picture
-
-    def _tried(self, files: list[RawFile], slot: int, index: int) -> Tried:
-        """Which file is taken, which others are usable, and which are not; nothing is stored or said yet."""
-        best: tuple[RawFile, EncodedPicture] | None = None
-        others: list[tuple[RawFile, EncodedPicture]] = []
-        faults: list[tuple[RawFile, Quarantine]] = []
-        for file in files:
-            try:
-                found = (file, self._examine(file, index, best))
-            except Quarantine as fault:
-                faults.append((file, fault))
-                continue
-            if best is not None and best[1].doubts and not found[1].doubts:
-                best, found = found, best
-            if best is None:
-                best = found
-            else:
-                others.append(found)
-        return best, others, faults
 
     def _bytes_of(self, file: RawFile) -> bytes:
         """A file's bytes, whose digest is kept, or the note that they could not be had."""
         try:
-            data = _read(self.archive, file)
+            data = read_raw(self.archive, file)
         except Quarantine:
             self.content[file.path] = ""
             self.unread.add(file.path)
@@ -183,8 +157,7 @@ class DayIngest:
         if best is not None and self.content[best[0].path] == self.content[file.path]:
             return best[1]
         picture = self._judged(file, index, row, data)
-        if copied := self.compared.copied(file.slot, index, picture):
-            raise Quarantine(file.path, "stale copy", "a new picture", copied)
+        require_new(self.compared, file, index, picture)
         return picture
 
     def _known(self, file: RawFile) -> tuple[FileRecord | None, bytes | None]:
@@ -237,14 +210,6 @@ class DayIngest:
 
     def _note_doubt(self, file: RawFile, doubt: Doubt) -> None:
         self._note(file, Record(file.path, doubt.reason, doubt.expected, doubt.found, kind="suspect"))
-
-    def _note_duplicate(self, file: RawFile, picture: EncodedPicture, taken: RawFile, best: EncodedPicture) -> None:
-        """Another usable file of a slot that has a picture."""
-        doubtful = bool(picture.doubts) and not best.doubts
-        why = f"doubtful: {picture.doubts[0].reason}" if doubtful else "not larger than the file that was taken"
-        shows = "the same" if picture.weather == best.weather else f"other pixels than {taken.path}"
-        found, digest = f"{file.size} bytes, {why}; it shows {shows}", self.content[file.path]
-        self._note(file, Record(file.path, "duplicate", "one file a slot", found, kind="duplicate", digest=digest))
 
     def _keep(self, slot: int, index: int, picture: EncodedPicture, observed: int) -> None:
         at, sight = (slot - self.slots.start, index), picture.sight
@@ -300,7 +265,7 @@ class DayIngest:
     def _read_day_before(self, index: int, files: list[RawFile]) -> None:
         """Looks at the last picture of the day before; all its files are read, for their digests."""
         slot, found = self.slots.start - 1, None
-        for file in _by_size(files):
+        for file in by_size(files):
             with contextlib.suppress(Quarantine):
                 row, data = self._known(file)
                 if found is None:
@@ -381,23 +346,6 @@ class DayIngest:
         return Outcome(counts, day_digest(small, self.pixels), inputs, tuple(self.records))
 
 
-def _by_size(files: list[RawFile]) -> list[RawFile]:
-    """Those that are there, in the order in which they are tried: the largest first."""
-    return sorted((file for file in files if not file.vanished), key=lambda f: (-f.size, f.path))
-
-
-def _read(archive: Objects, file: RawFile) -> bytes:
-    """A raw file's bytes; one that may not be read, or went away since the scan, is put aside like a damaged one."""
-    try:
-        return archive.get(file.path)
-    except NotFoundError as error:
-        raise Quarantine(file.path, GONE, "the file that the scan listed", "nothing") from error
-    except PermissionError as error:
-        raise Quarantine(file.path, UNREADABLE, "a file that may be read", "permission denied") from error
-    except OSError as error:
-        raise Quarantine(file.path, UNREADABLE, "a file that can be read", str(error.strerror)) from error
-
-
 def satellite_digest(root: Root, source: str) -> str:
     """Digest of what the satellite's definition says of its data; how it names files shows in the inventory."""
     key = ("satellite digest", source)
@@ -420,7 +368,7 @@ def contents(day: Day, archive: Objects, frames: FrameStore) -> dict[str, str]:
             try:
                 require_sane_size(file.size, file.path, frames.source.area)
                 row = known.unchanged(file)
-                content[file.path] = row.content if row else hashlib.sha256(_read(archive, file)).hexdigest()
+                content[file.path] = row.content if row else hashlib.sha256(read_raw(archive, file)).hexdigest()
             except Quarantine:
                 content[file.path] = ""
     return content

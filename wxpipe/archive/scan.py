@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 
-from wxpipe.archive.ingest_day import GONE, UNREADABLE
+from wxpipe.archive.choice import GONE, UNREADABLE
 from wxpipe.archive.inventory import inventory_of, read_table
 from wxpipe.archive.listing import recorded_digest, scan_archive
 from wxpipe.archive.recent import Seen, outermost, recent_folders

@@ -8,18 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from wxpipe.cli.options import DEFAULT_ROOT, Json, Root, print_json
-from wxpipe.vectors.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wxpipe.store.root import Root as OpenedRoot
-    from wxpipe.vectors.answers import Answer, Coming
+    from wxpipe.vectors.answers import Answer, Coming, Query
 
 
 def command(
-    at: Annotated[str, typer.Option("--at", metavar="TIME", help="Its start, e.g. 2011-03-03T08:00Z; or latest.")],
     satellite: Annotated[str, typer.Option("--satellite", help="A satellite or source, e.g. coms.")],
+    at: Annotated[str, typer.Option("--at", metavar="TIME", help="Its start, e.g. 2011-03-03T08:00Z; or latest.")] = "",
+    like: Annotated[
+        Path | None, typer.Option("--like", metavar="FOLDER", help="Fresh pictures instead: the latest, or as of --at.")
+    ] = None,
+    vector: Annotated[
+        str, typer.Option("--vector", metavar="FILE", help="The query itself instead, a JSON list; - reads the input.")
+    ] = "",
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--more", metavar="TIME[*WEIGHT]", help="Also like this time; the query counts 1. Repeatable."),
+    ] = None,
+    less: Annotated[
+        list[str] | None, typer.Option("--less", metavar="TIME[*WEIGHT]", help="And unlike this time. Repeatable.")
+    ] = None,
     root: Root = DEFAULT_ROOT,
     unit: Annotated[Literal["clip", "frame"], typer.Option(help="What to look for.")] = "clip",
     k: Annotated[int, typer.Option("--k", min=1, help="How many analogs.")] = 10,
@@ -37,7 +49,7 @@ def command(
     ] = None,
     episodes: Annotated[Literal["on", "off"], typer.Option(help="on: overlapping clips are one answer.")] = "on",
     rerank: Annotated[
-        str, typer.Option(metavar="MEASURE", help="Order the candidates by a measure: ground-truth.")
+        str, typer.Option(metavar="MEASURE", help="Order the candidates by a measure, e.g. ground-truth, ssim.")
     ] = "",
     bands: Annotated[
         Literal["auto", "all", "ir+wv", "ir", "swir", "wv"],
@@ -63,24 +75,29 @@ def command(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Find the past weather that looked like a time in the archive."""
+    """Find the past weather that looked like a time in the archive, like fresh pictures, or like several examples."""
+    from wxpipe.cli.search_query import asked_for
     from wxpipe.store.root import require_root
     from wxpipe.vectors.answers import SearchRequest
-    from wxpipe.vectors.search import latest, search
+    from wxpipe.vectors.examples import parse_examples
+    from wxpipe.vectors.search import search
     from wxpipe.vectors.times import parse_times
 
     opened = require_root(root)
-    moment = latest(opened, satellite, unit) if at == "latest" else parse_time(at)
+    asked = asked_for(opened, satellite, unit, at, like, vector)
     request = SearchRequest(
         satellite,
-        moment,
+        asked.at,
+        asked.vector,
+        like=asked.like,
+        more=parse_examples(more or [], less or []),
         unit=unit,
         k=k,
         where=where,
         exclude_hours=exclude_hours,
         episodes=episodes == "on",
         rerank=rerank or None,
-        times=parse_times(f"{moment:%m-%d}" if season == "own" else season, years, hours),
+        times=parse_times(asked.own_day() if season == "own" else season, years, hours),
         coverage=coverage,
         exact=exact,
         bands=bands,
@@ -107,6 +124,8 @@ def command(
         _show(answer, picture)
         if ahead is not None:
             typer.echo(f"what came next: {ahead}")
+    if asked.like is not None and asked.checked.of("quarantined"):
+        raise typer.Exit(3)
 
 
 def _look_ahead(root: OpenedRoot, answer: Answer, picture: Path) -> Answer:
@@ -127,18 +146,24 @@ def _show(answer: Answer, picture: Path | None) -> None:
     from wxpipe.vectors.answers import shift_text
 
     console = Console()
-    name = answer.query.id or "a vector"
-    moved = ("shifted",) if answer.cells else ()
-    table = Table("rank", "start (UTC)", "similarity", "distance", "overlapping", *moved, title=f"analogs of {name}")
+    columns = ["rank", "start (UTC)", "similarity", *([answer.rerank] if answer.rerank else []), "distance"]
+    moved = ["shifted"] if answer.cells else []
+    table = Table(*columns, "overlapping", *moved, title=f"analogs of {_name(answer.query)}")
     for analog in answer.analogs:
         similarity = "-" if analog.similarity is None else f"{analog.similarity:.3f}"
         start = f"{analog.start:%Y-%m-%d %H:%M}"
-        shift = () if analog.shift is None else (shift_text(analog.shift),)
-        table.add_row(str(analog.rank), start, similarity, f"{analog.distance:.4f}", str(len(analog.episode)), *shift)
+        score = ["-" if analog.score is None else f"{analog.score:.4g}"] if answer.rerank else []
+        shift = [] if analog.shift is None else [shift_text(analog.shift)]
+        row = [str(analog.rank), start, similarity, *score, f"{analog.distance:.4f}", str(len(analog.episode)), *shift]
+        table.add_row(*row)
     console.print(table)
     if answer.cells:
         where = f"{answer.region}, " if answer.region else ""
         console.print(f"compared over {where}{len(answer.cells)} cells of the grid alone", highlight=False)
+    if answer.query.pictures is not None:
+        from wxpipe.cli.search_query import show_checked
+
+        show_checked(console, answer.query.pictures.checked)
     bands = f"bands {answer.bands}{f' ({answer.bands_why})' if answer.bands_why else ''}"
     console.print(f"release {answer.release} · model {answer.model} · index {answer.index} · {bands}", highlight=False)
     console.print(
@@ -156,6 +181,12 @@ def _show(answer: Answer, picture: Path | None) -> None:
         show_happened(console, answer.happened)
     if picture is not None:
         console.print(f"picture: {picture}", highlight=False)
+
+
+def _name(query: Query) -> str:
+    if query.examples:
+        return " ".join(f"{one.weight:+g} x {one.id or 'fresh pictures'}" for one in query.examples)
+    return query.id or ("a vector" if query.pictures is None else "fresh pictures")
 
 
 def _coming(after: Sequence[Coming]) -> str:

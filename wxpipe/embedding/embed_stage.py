@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,10 @@ from wxpipe.store.frames import Status, content_digest, frame_store
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, done_partitions, fingerprint_of
 from wxpipe.store.tables import get_table, put_table
+
+if TYPE_CHECKING:
+    from wxpipe.embedding.cards import ModelCard
+    from wxpipe.embedding.registry import Encoder
 
 CONTRACT = 1
 
@@ -127,9 +131,8 @@ def embed_day(root: Root, source: Source, day: date, model: str) -> pa.Table:
     Frames of the next hours that the day's clips reach into are embedded too, and kept by their own day only.
     """
     from wxpipe.embedding.inference import clip_vectors, embed_frames
-    from wxpipe.embedding.models import load_model
 
-    encoder, card = _loaded(root, model, load_model)
+    encoder, card = loaded_model(root, model)
     frames = frame_store(root, source)
     slots = frames.axis.day_slots(day)
     clips = read_clips(root, source.id, day)
@@ -182,15 +185,23 @@ def _clip_rows(clips: pa.Table, channels: tuple[str, ...]) -> dict[str, list[Any
     }
 
 
-def _loaded(root: Root, model: str, load: Any) -> Any:
-    """A model, loaded once a process: a worker embeds many days with it."""
+def loaded_model(root: Root, model: str) -> tuple[Encoder, ModelCard]:
+    """A model by ``<name>-<fingerprint>``, loaded once a process: a worker embeds many days with it.
+
+    Raises:
+        NotFoundError: none is named, or there is no such model.
+    """
+    from wxpipe.embedding.models import load_model
+
     if not model:
         raise NotFoundError(f"{root.url} has no model for this source yet; run the `train` stage")
     if model not in _models:
         folder = model_folder(model)
         _models.clear()
-        _models[model] = load({n: root.objects.get(f"{folder}/{n}") for n in ("weights.safetensors", "card.json")})
+        _models[model] = load_model(
+            {n: root.objects.get(f"{folder}/{n}") for n in ("weights.safetensors", "card.json")}
+        )
     return _models[model]
 
 
-_models: dict[str, Any] = {}
+_models: dict[str, tuple[Encoder, ModelCard]] = {}

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from datetime import date
 
-from wxpipe.archive.ingest_day import GONE, UNREADABLE
+from wxpipe.archive.choice import GONE, UNREADABLE
 from wxpipe.pipeline.coverage import Fate, Work
 from wxpipe.pipeline.coverage_holes import Hole, Pause, Trouble
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from wxpipe.errors import UsageError
 from wxpipe.service.opened import Opened
+from wxpipe.similarity.measures import get_measure
 from wxpipe.vectors.ahead import LONGEST_HOURS
 from wxpipe.vectors.answers import MOST_SHIFT, SearchRequest
 from wxpipe.vectors.bands import Preset
+from wxpipe.vectors.examples import MOST_EXAMPLES, parse_examples
 from wxpipe.vectors.happened import LONGEST_HOURS as LONGEST_EVENT_HOURS
 from wxpipe.vectors.sql_analogs import MOST_ANALOGS, MOST_HOURS
 from wxpipe.vectors.times import parse_time, parse_times
 from wxpipe.vectors.where import LONGEST
 
 OnOff = Literal["on", "off"]
+ExampleWord = Annotated[str, Field(max_length=64)]
 WIDEST = 4_096
 """Numbers of a query vector, at most."""
 
@@ -56,6 +59,14 @@ class SearchWords(Words):
     coverage: float | None = Field(
         default=None, ge=0, le=1, description="Least share of a clip's slots that were good."
     )
+    more: tuple[ExampleWord, ...] = Field(
+        default=(), max_length=MOST_EXAMPLES, examples=[["2011-03-04T08:00Z*2"]],
+        description="Further times that analogs are to be like, each perhaps with its weight; the query counts 1.",
+    )  # fmt: skip
+    less: tuple[ExampleWord, ...] = Field(
+        default=(), max_length=MOST_EXAMPLES, examples=[["2011-03-05T08:00Z*0.5"]],
+        description="Times that analogs are to be unlike.",
+    )  # fmt: skip
     episodes: OnOff = Field(default="on", description="on: overlapping clips are one answer.")
     rerank: str = Field(
         default="", max_length=64, examples=["ground-truth"], description="A measure that orders the candidates anew."
@@ -112,7 +123,17 @@ class SearchWords(Words):
             region=self.region or None,
             cells=self.cells,
             shift=self.shift,
+            more=parse_examples(self.more, self.less),
         )
+
+    @property
+    def reads_pictures(self) -> bool:
+        """Whether candidates are compared picture by picture, which takes seconds.
+
+        Raises:
+            UsageError: no such measure.
+        """
+        return bool(self.rerank) and get_measure(self.rerank).needs == "pictures"
 
     def _name(self) -> str:
         if bool(self.satellite) == bool(self.source):

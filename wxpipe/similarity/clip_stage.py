@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import Source
-from wxpipe.similarity.clips import ClipRule, find_clips
+from wxpipe.similarity.clips import ClipRule, FoundClips, find_clips
 from wxpipe.similarity.identity import clip_id
 from wxpipe.store.frames import frame_store
 from wxpipe.store.root import Root
@@ -80,23 +81,36 @@ def clip_rule(root: Root, source: Source) -> ClipRule:
 def day_clips(root: Root, source: Source, day: date) -> pa.Table:
     """The clips that begin on a day (`SCHEMA`), by the statuses in the store."""
     rule, axis = clip_rule(root, source), source.satellite.axis
-    window = rule.slots_per_window(axis.cadence)
     slots = axis.day_slots(day)
-    good = frame_store(root, source).good_frames(slots.start, slots.stop + window)
-
-    def identity(offset: int) -> str:
-        return clip_id(source.id, axis.time(slots.start + offset), rule)
-
-    found = find_clips(good, np.arange(min(len(slots), len(good))), window, rule, identity)
-    starts = [axis.time(slots.start + int(offset)) for offset in found.starts]
+    good = frame_store(root, source).good_frames(slots.start, slots.stop + rule.slots_per_window(axis.cadence))
+    found = clips_from(source, rule, slots.start, good, len(slots))
+    starts = [axis.time(slot) for slot in found.starts.tolist()]
     columns: dict[str, Any] = {
         "clip_id": [clip_id(source.id, start, rule) for start in starts],
         "start": starts,
         "end": [start + timedelta(hours=rule.hours) for start in starts],
-        "slots": (found.frames + slots.start).tolist(),
+        "slots": found.frames.tolist(),
         "coverage": found.coverage,
     }
     return pa.table(columns, schema=SCHEMA)
+
+
+def clips_from(source: Source, rule: ClipRule, first: int, good: npt.NDArray[np.bool_], candidates: int) -> FoundClips:
+    """The clips of a stretch of slots, by slots of the source.
+
+    Args:
+        first: the slot that `good` begins with.
+        good: (slot,) which slots have a good frame.
+        candidates: so many slots from the first on, as far as `good` goes, may begin a clip.
+    """
+    axis = source.satellite.axis
+
+    def identity(offset: int) -> str:
+        return clip_id(source.id, axis.time(first + offset), rule)
+
+    window = rule.slots_per_window(axis.cadence)
+    found = find_clips(good, np.arange(min(candidates, len(good))), window, rule, identity)
+    return FoundClips(found.starts + first, found.frames + first, found.coverage)
 
 
 def read_clips(root: Root, source: str, day: date) -> pa.Table:

@@ -131,10 +131,16 @@ def read_folder(path: Path, satellites: Satellites) -> PictureFolder:
         NotFoundError: no picture in it.
         UsageError: archive names of several sources.
     """
-    numbered = [(int(m[1]), p) for p in path.iterdir() if (m := _NUMBERED.fullmatch(p.name)) and p.is_dir()]
+    numbered = numbered_folders(path)
     if numbered:
-        return _numbered_folder(path, [folder for _, folder in sorted(numbered)], satellites)
+        return _numbered_folder(path, numbered, satellites)
     return _archive_folder(path, satellites)
+
+
+def numbered_folders(path: Path) -> list[Path]:
+    """The folders ``image_<i>`` in a folder, in the order of their numbers."""
+    numbered = [(int(m[1]), p) for p in path.iterdir() if (m := _NUMBERED.fullmatch(p.name)) and p.is_dir()]
+    return [folder for _, folder in sorted(numbered)]
 
 
 def _numbered_folder(path: Path, folders: Sequence[Path], satellites: Satellites) -> PictureFolder:
@@ -243,7 +249,7 @@ class FolderCounter:
         key = source.id, named
         if key not in self._readers:
             layers = self._learn(source)
-            self._readers[key] = PictureReader(source if named else _without_title(source), layers)
+            self._readers[key] = PictureReader(source if named else without_title(source), layers)
         return self._readers[key]
 
     def _learn(self, source: Source) -> dict[int, npt.NDArray[np.bool_]]:
@@ -288,7 +294,7 @@ def _decode(file: PictureFile, source: Source | None = None) -> Bytes:
     return decode_png(data, path)
 
 
-def _without_title(source: Source) -> Source:
+def without_title(source: Source) -> Source:
     """The source without what only a time can check: the title bar, and where the sun stands."""
     area = source.area.model_copy(update={"title_bar": None, "middle": None})
     return Source(source.satellite.model_copy(update={"areas": {source.area_name: area}}), source.area_name)

@@ -154,7 +154,14 @@ class HistogramStore:
         if picture is None:
             picture = frames.picture(slot, channel)
         if self.spec.layout == "reference":
-            return grid_cdf_reference(source_picture(frames, slot, channel, picture), self.spec)
+            return self.count_pixels(picture, source_picture(frames, slot, channel, picture))
+        return self.count_pixels(picture)
+
+    def count_pixels(self, picture: npt.NDArray[np.uint8], rgb: npt.NDArray[np.uint8] | None = None) -> CountArray:
+        """Counts a filled picture (y, x), (bin, cell); layout `reference` the pixels of its file (y, x, 3) instead."""
+        if self.spec.layout == "reference":
+            assert rgb is not None
+            return grid_cdf_reference(rgb, self.spec)
         return grid_cdf_exact(picture, picture.shape[0], self.area.title_rows, self.spec)
 
 

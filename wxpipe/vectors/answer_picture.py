@@ -17,7 +17,8 @@ from wxpipe.satellites.catalog import Source
 from wxpipe.store.frames import frame_store
 from wxpipe.store.root import Root
 from wxpipe.vectors.answer_marks import Marks, draw_marks, marks_of
-from wxpipe.vectors.answers import Analog, Answer, shift_text
+from wxpipe.vectors.answers import Analog, Answer, Query, shift_text
+from wxpipe.vectors.fresh_pictures import FreshPictures
 from wxpipe.vectors.ground_truth import slots_of
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def _channels(source: Source, answer: Answer) -> tuple[str, ...]:
 def _rows(root: Root, source: Source, channels: tuple[str, ...], answer: Answer, analogs: int) -> list[Row]:
     shown = answer.analogs[:analogs]
     epochs = {analog.id: int(analog.start.timestamp()) for analog in shown}
-    if answer.query.id is not None and answer.query.start is not None:
-        epochs[answer.query.id] = int(answer.query.start.timestamp())
+    asked = [(one.id, one.start) for one in answer.query.examples] or [(answer.query.id, answer.query.start)]
+    epochs |= {name: int(start.timestamp()) for name, start in asked if name is not None and start is not None}
     slots = slots_of(root, source, answer.unit, epochs)
 
     def row(name: str, label: tuple[str, ...], query: bool = False) -> Row:
@@ -73,11 +74,14 @@ def _rows(root: Root, source: Source, channels: tuple[str, ...], answer: Answer,
         pictures, captions = _pictures(root, source, channels, chosen)
         return Row(label, pictures, captions, query)
 
-    rows = []
-    if answer.query.id is not None and answer.query.start is not None:
-        times = _times(answer.query.start, answer.query.end)
-        rows.append(row(answer.query.id, ("Query", *times), query=True))
-    return [*rows, *(row(analog.id, _label(analog)) for analog in shown)]
+    rows: list[Row] = []
+    for name, label in _asked_labels(answer.query):
+        fresh = answer.query.pictures if not rows else None
+        if fresh is not None:
+            rows.append(Row(label, *_fresh_pictures(source, fresh, channels), query=True))
+        elif name is not None:
+            rows.append(row(name, label, query=True))
+    return [*rows, *(row(analog.id, _label(analog, answer.rerank)) for analog in shown)]
 
 
 def _marked(root: Root, source: Source, answer: Answer, rows: list[Row]) -> list[Row]:
@@ -91,10 +95,38 @@ def _marked(root: Root, source: Source, answer: Answer, rows: list[Row]) -> list
     ]
 
 
-def _label(analog: Analog) -> tuple[str, ...]:
+def _asked_labels(query: Query) -> list[tuple[str | None, tuple[str, ...]]]:
+    """The identity and the label of what was looked for, or of each of several examples."""
+    times = () if query.start is None else _times(query.start, query.end)
+    if not query.examples:
+        return [(query.id, ("Query", *times))]
+    return [
+        (one.id, ("Like" if one.weight > 0 else "Unlike", *(() if one.start is None else _times(one.start, one.end)),
+                  f"weight {abs(one.weight):g}"))
+        for one in query.examples
+    ]  # fmt: skip
+
+
+def _fresh_pictures(
+    source: Source, fresh: FreshPictures, channels: Sequence[str]
+) -> tuple[tuple[npt.NDArray[np.uint8] | None, ...], tuple[str, ...]]:
+    """As `_pictures`, of pictures that are in no store."""
+    names = list(source.satellite.channels)
+    pictures: list[npt.NDArray[np.uint8] | None] = []
+    captions = []
+    for frame in _spread(np.arange(len(fresh.captions))):
+        for channel in channels:
+            place = names.index(channel)
+            pictures.append(fresh.reduced[frame, place] if fresh.there[frame, place] else None)
+            captions.append(channel if len(channels) > 1 else fresh.captions[frame])
+    return tuple(pictures), tuple(captions)
+
+
+def _label(analog: Analog, measure: str | None) -> tuple[str, ...]:
     truth = "not known" if analog.similarity is None else f"{analog.similarity:.3f}"
     lines = [f"Analog {analog.rank}", *_times(analog.start, analog.end)]
     lines += [f"similarity {truth}", f"distance {analog.distance:.4g}"]
+    lines += [f"{measure} {analog.score:.4g}"] if analog.score is not None and analog.score != analog.similarity else []
     if analog.shift is not None and any(analog.shift):
         lines.append(f"{shift_text(analog.shift)} (cells)")
     if len(analog.episode) > 1:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wxpipe.errors import UsageError
 from wxpipe.vectors.event_odds import EventOdds
+from wxpipe.vectors.examples import Example, require_weights
 from wxpipe.vectors.tables import SPECS, Unit
 from wxpipe.vectors.times import TimeFilter
+
+if TYPE_CHECKING:
+    from wxpipe.vectors.fresh import Fresh
+    from wxpipe.vectors.fresh_pictures import FreshPictures
 
 MOST = 10_000
 MOST_SHIFT = 2
@@ -26,7 +31,9 @@ class SearchRequest:
     Attributes:
         source: a source, or a satellite that has one area.
         at: the query is the clip (frame) that begins at this time; timezone-aware.
-        vector: or this is; exactly one of the two.
+        vector: or this is.
+        like: or these fresh pictures; exactly one of the three.
+        more: further times that analogs are to be like, or unlike, beside the query itself, whose weight is 1.
         k: answers wanted; with episodes on, distinct episodes.
         where: SQL over the table's columns, which every analog satisfies.
         exclude_hours: analogs begin further from the query's beginning than this; the query itself is never one.
@@ -59,14 +66,21 @@ class SearchRequest:
     coverage: float | None = None
     exact: bool = False
     bands: str = "auto"
+    like: Fresh | None = field(default=None, compare=False)
+    more: tuple[Example, ...] = ()
     region: str | None = None
     cells: str = ""
     shift: int = 0
 
     def __post_init__(self) -> None:
         self._check_cells()
-        if (self.at is None) == (self.vector is None):
+        if self.like is not None and (self.at is not None or self.vector is not None):
+            raise UsageError("fresh pictures are the query; give neither its time nor a vector")
+        if self.like is None and (self.at is None) == (self.vector is None):
             raise UsageError("give the query by its time or by a vector: one of the two")
+        if self.more and self.vector is not None:
+            raise UsageError("examples join a time or fresh pictures; add up the vectors instead")
+        require_weights([1.0, *(one.weight for one in self.more)])
         if self.at is not None and self.at.tzinfo is None:
             raise UsageError(f"{self.at.isoformat()} has no time zone; times are UTC, e.g. 2011-03-03T08:00Z")
         if self.unit not in SPECS:
@@ -88,8 +102,8 @@ class SearchRequest:
         named = bool(self.region or self.cells)
         if self.shift and not named:
             raise UsageError("a shift is of cells: name a region, or cells")
-        if named and self.at is None:
-            raise UsageError("a region or cells are compared by pictures: give the query by its time")
+        if named and (self.at is None or self.more):
+            raise UsageError("a region or cells are compared by stored pictures: give the query by its time alone")
         if named and self.rerank is not None:
             raise UsageError("a search by region or cells is by the ground truth already: leave re-ranking out")
 
@@ -109,16 +123,39 @@ class SearchRequest:
 
 
 @dataclass(frozen=True)
+class ExampleFound:
+    """One of several examples of a query; fresh pictures may have no identity and no time."""
+
+    id: str | None
+    start: datetime | None
+    end: datetime | None
+    weight: float
+
+
+@dataclass(frozen=True)
 class Query:
-    """What was looked for; a bare vector has no identity and no time."""
+    """What was looked for; a bare vector has no identity and no time.
+
+    Attributes:
+        id: of fresh pictures, what they will be called once they are in the archive.
+        examples: where there are several, all of them, the query itself first.
+        pictures: where they are in no store.
+    """
 
     unit: Unit
     id: str | None = None
     start: datetime | None = None
     end: datetime | None = None
+    examples: tuple[ExampleFound, ...] = ()
+    pictures: FreshPictures | None = field(default=None, compare=False, repr=False)
 
     def document(self) -> dict[str, Any]:
-        return _unit(self.unit, self.id, self.start, self.end)
+        examples = [{"id": one.id, "weight": one.weight} for one in self.examples]
+        return {
+            **_unit(self.unit, self.id, self.start, self.end),
+            **({"examples": examples} if examples else {}),
+            **({} if self.pictures is None else {"fresh": self.pictures.checked.document()}),
+        }
 
 
 @dataclass(frozen=True)
@@ -128,6 +165,7 @@ class Analog:
     Attributes:
         distance: Euclidean, between vectors; by cells, 1 - similarity of rounded counts.
         similarity: the ground truth, 0..1; None where the root has no histograms of it.
+        score: by the measure that candidates were ordered by anew, if there is one.
         episode: ids, in order of time, of those candidates that this one represents, itself included.
         shift: of a search by cells: how many rows down and columns to the right its cells lie from the query's.
     """
@@ -141,6 +179,7 @@ class Analog:
     similarity: float | None
     episode: tuple[str, ...]
     shift: tuple[int, int] | None = None
+    score: float | None = None
 
     def document(self) -> dict[str, Any]:
         return {
@@ -260,7 +299,9 @@ class Answer:
             "trained": self.trained,
             "index": self.index,
             "excluded_hours": int(hours) if hours == int(hours) else hours,
-            "analogs": [analog.document() for analog in self.analogs],
+            "analogs": [
+                {**analog.document(), **({"score": analog.score} if self.rerank else {})} for analog in self.analogs
+            ],
             "quality": self.quality.document(),
             "source": self.source,
             "unit": self.unit,

@@ -120,7 +120,8 @@ def checked_vector(vector: Sequence[float], width: int) -> npt.NDArray[np.float3
     Raises:
         UsageError: of another width, or not finite.
     """
-    found = np.asarray(vector, np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        found = np.asarray(vector, np.float32)
     if found.shape != (width,) or not np.isfinite(found).all():
         raise UsageError(f"the query vector has shape {found.shape}; expected {width} finite numbers")
     return found
@@ -137,9 +138,15 @@ def nearest_existing(spec: TableSpec, source: Source, epochs: npt.NDArray[np.int
     return f"no {spec.unit} of {source.id} begins at {iso(utc(asked))}; the nearest begin at {times}"
 
 
-def excluded(request: SearchRequest, query: Query) -> tuple[int, int] | None:
-    """First and last epoch second, both inside, in which no analog begins; None for a query without a time."""
-    if query.start is None:
-        return None
-    epoch, margin = int(query.start.timestamp()), round(request.exclude_hours * 3600)
-    return epoch - margin, epoch + margin
+def excluded(request: SearchRequest, query: Query) -> list[tuple[int, int]]:
+    """First and last epoch second, both inside, of the times in which no analog begins: around the query and each of
+    its examples, in order, none of them overlapping; none around what has no time."""
+    margin = round(request.exclude_hours * 3600)
+    moments = {start for start in (query.start, *(one.start for one in query.examples)) if start is not None}
+    found: list[tuple[int, int]] = []
+    for epoch in sorted(int(moment.timestamp()) for moment in moments):
+        if found and epoch - margin <= found[-1][1]:
+            found[-1] = found[-1][0], epoch + margin
+        else:
+            found.append((epoch - margin, epoch + margin))
+    return found

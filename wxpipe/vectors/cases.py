@@ -16,6 +16,7 @@ from wxpipe.errors import DamagedError, NotFoundError, UsageError
 from wxpipe.store.requests import now, whoami
 from wxpipe.store.root import Root
 from wxpipe.vectors.answers import Answer, SearchRequest, iso
+from wxpipe.vectors.examples import Example
 from wxpipe.vectors.times import TimeFilter
 
 FOLDER = "cases"
@@ -66,6 +67,9 @@ class Case:
             raise UsageError(f"case {self.number}: this version cannot ask for {', '.join(unknown)}; use a later one")
         if "at" in values:
             values["at"] = datetime.fromisoformat(values["at"])
+        if "more" in values:
+            more = values["more"]
+            values["more"] = tuple(Example(datetime.fromisoformat(one["at"]), one["weight"]) for one in more)
         if "times" in values:
             times: dict[str, Any] = {
                 name: tuple(value) if isinstance(value, list) else value for name, value in values["times"].items()
@@ -197,13 +201,17 @@ def _numbers_from(root: Root, folder: str) -> Iterator[int]:
 
 def _asked(request: SearchRequest) -> dict[str, Any]:
     """The fields that differ from their defaults, as JSON values; the release is not asked for again."""
+    if request.like is not None:
+        raise UsageError("a case is asked again, and fresh pictures are not kept; keep it once they are in the archive")
     asked: dict[str, Any] = {"source": request.source}
     for field in fields(request):
         value = getattr(request, field.name)
-        if field.name not in ("source", "release", "times") and value != field.default:
+        if field.name not in ("source", "release", "times", "more") and value != field.default:
             asked[field.name] = value
     if request.times.asks:
         asked["times"] = asdict(request.times)
+    if request.more:
+        asked["more"] = [{"at": one.at.isoformat(), "weight": one.weight} for one in request.more]
     if request.at is not None:
         asked["at"] = request.at.isoformat()
     if request.vector is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from math import isnan
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,36 +81,56 @@ def pair_similarities(
     """
     slots, positions = np.unique(members, return_inverse=True)
     positions = positions.reshape(members.shape)
-    try:
-        cdfs = histogram_store(root, source).read(slots)
-    except NotFoundError:
+    read = read_counts(root, source, slots, channels)
+    if read is None:
         return [None] * len(pairs)
-    if channels is not None and len(channels) < cdfs.shape[1]:
-        cdfs = cdfs[:, list(channels)]
-    whole = np.asarray(counted(cdfs).all(axis=1), np.bool_)
+    cdfs, whole = read
     present = whole[positions].min(axis=1)
     values: list[float | None] = [None] * len(pairs)
     known = [n for n, (a, b) in enumerate(pairs) if present[a] and present[b]]
     if known:
         wanted = np.array([pairs[n] for n in known], np.int64)
-        found = clip_similarities(cdfs, positions, wanted, _sizes(root, source, slots))
+        found = clip_similarities(cdfs, positions, wanted, slot_cell_sizes(root, source, slots))
         for n, value in zip(known, found.tolist(), strict=True):
             values[n] = value
     return values
 
 
+def read_counts(
+    root: Root, source: Source, slots: Slots, channels: Sequence[int] | None = None
+) -> tuple[npt.NDArray[np.unsignedinteger[Any]], npt.NDArray[np.bool_]] | None:
+    """Grid CDFs (slot, channel, bin, cell), and of which slots all of them are there; None where none were ever made.
+
+    Args:
+        channels: positions of those that are wanted; None: all of them.
+    """
+    try:
+        cdfs = histogram_store(root, source).read(slots)
+    except NotFoundError:
+        return None
+    if channels is not None and len(channels) < cdfs.shape[1]:
+        cdfs = cdfs[:, list(channels)]
+    return cdfs, np.asarray(counted(cdfs).all(axis=1), np.bool_)
+
+
 def _sizes_of(root: Root, source: Source, members: Slots) -> npt.NDArray[np.int64]:
     """Pixels of each cell of units (unit, frame): (cell,), or (unit, frame, cell) where pictures differ in height."""
     slots, positions = np.unique(members, return_inverse=True)
-    sizes = _sizes(root, source, slots)
+    sizes = slot_cell_sizes(root, source, slots)
     return sizes if sizes.ndim == 1 else sizes[positions.reshape(members.shape)]
 
 
-def _sizes(root: Root, source: Source, slots: Slots) -> npt.NDArray[np.int64]:
-    """Pixels of each cell: (cell,), or (frame, cell) where an area's pictures differ in height."""
+def slot_cell_sizes(root: Root, source: Source, slots: Slots) -> npt.NDArray[np.int64]:
+    """Pixels of each cell of stored pictures; see `cell_sizes`."""
+    if len(source.area.heights) == 1:
+        return cell_sizes(root, source, [])
+    frames = frame_store(root, source)
+    return cell_sizes(root, source, [int(frames.slots("rows", int(s), int(s) + 1).max()) for s in slots])
+
+
+def cell_sizes(root: Root, source: Source, heights: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Pixels of each cell: (cell,), or (frame, cell) by the heights of frames where an area's pictures differ."""
     store = histogram_store(root, source)
     if len(source.area.heights) == 1:
         return store.cell_sizes()
-    frames = frame_store(root, source)
-    rows = [int(frames.slots("rows", int(slot), int(slot) + 1).max()) for slot in slots]
-    return np.stack([store.cell_sizes(height) for height in rows])
+    return np.stack([store.cell_sizes(height) for height in heights])

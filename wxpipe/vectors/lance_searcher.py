@@ -60,14 +60,12 @@ class LanceSearcher:
     def left(self, request: SearchRequest, query: Query, bands: Bands = WHOLE) -> LanceLeft:
         parts, by_time = self._filter(request)
         own = excluded(request, query)
-        matching, without = self._count(parts), 0
-        if own is not None:
-            column = self.spec.epoch
-            without = self._count([*parts, f"{column} >= {own[0]}", f"{column} <= {own[1]}"])
-            matching -= without
-            if without > MOST_DROPPED:
-                parts.append(f"({column} < {own[0]} OR {column} > {own[1]})")
-                own, without = None, 0
+        matching, column = self._count(parts), self.spec.epoch
+        without = sum(self._count([*parts, f"{column} >= {first}", f"{column} <= {last}"]) for first, last in own)
+        matching -= without
+        if without > MOST_DROPPED:
+            parts += [f"({column} < {first} OR {column} > {last})" for first, last in own]
+            own, without = [], 0
         kind = describe(self.there.index)
         # The index is of whole vectors: of some bands the nearest are others.
         exact = request.exact or kind == "exact" or is_narrow(self.there.rows, matching) or bands.columns is not None
@@ -116,7 +114,7 @@ class LanceLeft:
     searcher: LanceSearcher
     where: str
     matching: int
-    own: tuple[int, int] | None
+    own: list[tuple[int, int]]
     without: int
     kind: str
     exact: bool
@@ -140,9 +138,9 @@ class LanceLeft:
 
     def _without_own(self, found: Candidates, limit: int) -> Candidates:
         """The first of what was found that do not lie in the query's own hours."""
-        if self.own is None:
+        if not self.own:
             return found
-        inside = (found.starts >= self.own[0]) & (found.starts <= self.own[1])
+        inside = np.any([(found.starts >= first) & (found.starts <= last) for first, last in self.own], axis=0)
         return found.take(np.flatnonzero(~inside)[:limit].tolist())
 
     def _read_through(self, vector: npt.NDArray[np.float32], limit: int) -> pa.Table:

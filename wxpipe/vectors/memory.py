@@ -162,9 +162,8 @@ class MemorySearcher:
             rows &= Ranges.from_mask(self.vectors.coverage >= request.coverage)
         if request.where.strip():
             rows &= self._remembered(request.where, lambda: self._satisfying(request.where))
-        own = excluded(request, query)
-        if own is not None:
-            rows -= self.vectors.between(own[0], own[1] + 1)
+        for first, last in excluded(request, query):
+            rows -= self.vectors.between(first, last + 1)
         return MemoryLeft(self, rows, request.exact, bands)
 
     def _remembered(self, asked: Hashable, find: Callable[[], Ranges]) -> Ranges:

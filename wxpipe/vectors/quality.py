@@ -65,6 +65,10 @@ def judged(root: Root, part: Part, answer: Answer) -> Answer:
 
 
 def _unknown(answer: Answer) -> str:
+    if answer.query.examples:
+        return "the query is of several examples, and quality is measured for single ones"
+    if answer.query.start is None and answer.query.pictures is not None:
+        return "the names of the pictures tell no time, and so nothing that they could be compared by"
     if answer.query.start is None:
         return "the query is a vector: it has no time, and nothing that it could be compared by"
     if answer.cells:

@@ -6,33 +6,28 @@ episodes among them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-import numpy as np
-
-from wxpipe.errors import NotFoundError, UsageError
+from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import Source
+from wxpipe.similarity.measures import GROUND_TRUTH, get_measure
 from wxpipe.store.root import Root
-from wxpipe.vectors import ground_truth
 from wxpipe.vectors.answers import UNTRAINED, Analog, Answer, Query, SearchRequest
+from wxpipe.vectors.asked import asked
 from wxpipe.vectors.bands import Bands, chosen_bands
 from wxpipe.vectors.candidates import Candidates, Opener, episodes_of
 from wxpipe.vectors.cells_search import CellsLeft, by_cells, with_cells
 from wxpipe.vectors.lance_searcher import open_lance
 from wxpipe.vectors.quality import judged
 from wxpipe.vectors.records import Part, ReleaseRecord, get_release, require_current
+from wxpipe.vectors.rerank import MOST_PICTURED, Scores, scored
 from wxpipe.vectors.tables import DAY_SECONDS, SPECS, TableSpec, Unit, utc
 
 GROWTH = 4
 LEAST_CANDIDATES, RERANK_CANDIDATES = 64, 200
 FRAME_EPISODE_HOURS = 6
 """Frames nearer in time than this are one episode, where the satellite has no clips that would say it."""
-
-Scores = Mapping[str, float | None]
-
-
-Measure = Callable[[Root, Source, SearchRequest, Query, Candidates, Bands], Scores]
 
 
 def search(
@@ -50,14 +45,14 @@ def search(
         UsageError: the filter or the measure cannot be understood.
         NotFoundError: there is no release, or nothing begins at the query's time; lists what is near.
     """
-    measure = _measure(request.rerank)
+    measure = get_measure(request.rerank) if request.rerank is not None else None
     source = root.source(request.source)
     if release is None:
         release = require_current(root) if request.release is None else get_release(root, request.release)
     spec, part = SPECS[request.unit], release.part(source.id)
     searcher = opener(root, part, source, spec)
-    query, vector = searcher.query(request)
-    bands = chosen_bands(root, source, part.model, request.bands, query.start, query.end)
+    query, vector = asked(searcher, request, part.model)
+    bands = _bands(root, source, part, request, query)
     left = by_cells(root, source, request, query, searcher.left(request, query, bands), bands)
     matching = left.matching
 
@@ -66,17 +61,21 @@ def search(
 
     window = episode_seconds(source, spec)
     found, groups = _grow(look, request, matching, window)
-    scores: Scores
+    channels, truth = bands.places(source), get_measure(GROUND_TRUTH)
+    scores: Scores = {}
     if measure is not None:
-        scores = measure(root, source, request, query, found, bands)
-        found = found.take(sorted(range(len(found)), key=lambda n: _best_first(scores[found.ids[n]], n)))
+        scores = scored(root, source, measure, query, found, channels)
+        found = found.take(sorted(range(len(found)), key=lambda n: (measure.best_first(scores[found.ids[n]]), n)))
         groups = group(found, request.k, request.episodes, window)
+    shown = found.take([members[0] for members in groups])
+    if measure is truth:
+        similar = scores
     elif isinstance(left, CellsLeft):
-        scores = left.similarities(found.take([members[0] for members in groups]))
-        groups.sort(key=lambda members: _best_first(scores[found.ids[members[0]]], members[0]))
+        similar = left.similarities(shown)
+        groups.sort(key=lambda members: (truth.best_first(similar[found.ids[members[0]]]), members[0]))
     else:
-        scores = _ground_truth(root, source, request, query, found.take([members[0] for members in groups]), bands)
-    analogs = tuple(_analog(rank, spec, found, members, scores) for rank, members in enumerate(groups, 1))
+        similar = scored(root, source, truth, query, shown, channels)
+    analogs = tuple(_analog(rank, spec, found, members, similar, scores) for rank, members in enumerate(groups, 1))
     answer = Answer(
         source=source.id,
         query=query,
@@ -96,7 +95,7 @@ def search(
         channels=bands.channels,
         candidates=len(found),
         matching=matching,
-        warning=_warning(part, request, analogs),
+        warning=_warning(part, request, analogs, len(found)),
     )
     return judged(root, part, with_cells(left, answer))
 
@@ -160,56 +159,35 @@ def episode_seconds(source: Source, spec: TableSpec) -> int:
     return (clip.hours if clip is not None else FRAME_EPISODE_HOURS) * 3600
 
 
-def _ground_truth(
-    root: Root, source: Source, request: SearchRequest, query: Query, found: Candidates, bands: Bands
-) -> Scores:
-    """The registered measure ``ground-truth`` over the channels that are compared; unknown for a bare vector."""
-    if query.id is None or query.start is None:
-        return dict.fromkeys(found.ids)
-    epochs = dict(zip(found.ids, found.starts.tolist(), strict=True))
-    own = ground_truth.slots_of(root, source, request.unit, {query.id: int(query.start.timestamp())})
-    if query.id not in own:
-        return dict.fromkeys(found.ids)
-    slots = ground_truth.slots_of(root, source, request.unit, epochs)
-    return {
-        **dict.fromkeys(found.ids),
-        **ground_truth.similarities(root, source, own[query.id], slots, bands.places(source)),
-    }
-
-
-MEASURES: dict[str, Measure] = {"ground-truth": _ground_truth}
-"""What candidates can be re-ranked by: scores by id, higher is better, None is last."""
-
-
-def _measure(name: str | None) -> Measure | None:
-    if name is None:
-        return None
-    if name not in MEASURES:
-        raise UsageError(f"no measure is called {name!r}; known measures: {', '.join(sorted(MEASURES))}")
-    return MEASURES[name]
-
-
-def _best_first(score: float | None, place: int) -> tuple[float, int]:
-    return (-score if score is not None else np.inf, place)
-
-
-def _analog(rank: int, spec: TableSpec, found: Candidates, members: list[int], scores: Scores) -> Analog:
+def _analog(
+    rank: int, spec: TableSpec, found: Candidates, members: list[int], similar: Scores, scores: Scores
+) -> Analog:
     best = members[0]
     end: datetime | None = utc(found.ends[best]) if spec.unit == "clip" else None
     episode = tuple(found.ids[n] for n in sorted(members, key=lambda n: int(found.starts[n])))
     name = found.ids[best]
     return Analog(
-        rank, spec.unit, name, utc(found.starts[best]), end, float(found.distances[best]), scores.get(name), episode
-    )
+        rank, spec.unit, name, utc(found.starts[best]), end, float(found.distances[best]), similar.get(name), episode,
+        score=scores.get(name),
+    )  # fmt: skip
 
 
-def _warning(part: Part, request: SearchRequest, analogs: Sequence[Analog]) -> str:
+def _bands(root: Root, source: Source, part: Part, request: SearchRequest, query: Query) -> Bands:
+    """What is compared; of several examples, those bands that all of them can be compared by."""
+    times = [(query.start, query.end), *((one.start, one.end) for one in query.examples)]
+    chosen = [chosen_bands(root, source, part.model, request.bands, start, end) for start, end in times]
+    return next((bands for bands in chosen if bands.why), chosen[0])
+
+
+def _warning(part: Part, request: SearchRequest, analogs: Sequence[Analog], candidates: int) -> str:
     warnings = [] if part.trained else [UNTRAINED]
     if len(analogs) < request.k:
         kind = "episodes" if request.episodes else f"{request.unit}s"
         warnings.append(
             f"only {len(analogs)} of {request.k} {kind} satisfy the filter and lie outside the query's own hours"
         )
+    if request.rerank and get_measure(request.rerank).needs == "pictures" and candidates > MOST_PICTURED:
+        warnings.append(f"only the nearest {MOST_PICTURED} of {candidates} candidates were scored by {request.rerank}")
     days = len({int(a.start.timestamp()) // DAY_SECONDS for a in analogs})
     if analogs and days == 1 and request.exclude_hours < 24:
         warnings.append("all analogs are of one day; with so few days an analog says little")

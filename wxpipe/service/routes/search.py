@@ -67,8 +67,9 @@ async def sql_by_body(words: SqlWords, here: Here, opened: Open) -> Response:
 
 async def _search(words: SearchWords, here: Service, opened: Opened) -> Response:
     opened.require_release()
-    # Odds ask the events in SQL, in a process that takes its time to begin: they do not stand in the searches' way.
-    lane = here.asking if words.events_within else here.searching
+    # Odds ask the events in SQL, in a process that takes its time to begin, and pictures take theirs to be compared:
+    # they do not stand in the searches' way.
+    lane = here.asking if words.events_within or words.reads_pictures else here.searching
     return json_answer(await lane.do(lambda: _found(words, opened)))
 
 
