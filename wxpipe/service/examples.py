@@ -23,7 +23,7 @@ SOURCES = {
         "imagery": "KMA NMSC", "cadence_minutes": 15, "first_day": "2010-06-26", "last_day": "2021-06-25",
         "rows": 1300, "columns": 1500, "reduced": [300, 375], "clip": {"hours": 6, "frames": 20},
         "channels": {"ir01": "ir", "ir02": "ir2", "swir": "swir", "wv": "wv"},
-        "model": "channel-linear-5f0c2c1a9d3b", "trained": True,
+        "composites": {"rgb": ["ir01", "swir", "wv"]}, "model": "channel-linear-5f0c2c1a9d3b", "trained": True,
     }],
 }  # fmt: skip
 FRAME_DOCUMENT = {
@@ -39,6 +39,10 @@ CLIP_DOCUMENT = {
     "end": "2011-03-03T14:00:00Z", "coverage": 1.0,
     "frames": [{"frame_id": FRAME, "time": "2011-03-03T08:00:00Z"}],
     "animations": {"ir01": f"/v1/clips/{CLIP}/ir01.webp"},
+}  # fmt: skip
+CONTINUATION = {
+    "after": "2011-03-03T14:00:00Z", "source": "coms-ea", "every_minutes": 60,
+    "frames": [{"frame_id": "coms-ea/20110303T1500Z", "time": "2011-03-03T15:00:00Z", "good": True}],
 }  # fmt: skip
 RELEASES = {
     "current": 2, "serving": 2,

@@ -1,0 +1,148 @@
+// The ensemble as a map: after how many of the analogs each cell was under cold cloud, and how often it is anyway.
+
+import { $, address, asked, choices, drawn, made } from "./made.js";
+import { percent, say } from "./words.js";
+
+const LAYERS = ["difference", "share", "usual"], WIDTH = 480, FULL = 0.5, TOLD = 0.3;
+const map = { found: null, source: null, lead: 0, layer: "difference", cell: null, cells: [], picture: "", stopping: null };
+let chosen = () => {};
+
+/** @param told is called with {lead} or {layer} that somebody chose */
+export function start(told) {
+  chosen = told;
+}
+
+/** Asks for the ensemble of a question; what was asked before is forgotten. */
+export async function load(words, source, answer, look) {
+  map.stopping?.abort();
+  const stopping = new AbortController();
+  Object.assign(map, { found: null, source, cell: null, stopping, layer: LAYERS.includes(look.layer) ? look.layer : "difference" });
+  tell(say("aheadWait"));
+  try {
+    const found = await asked(address("/v1/ahead", { ...words, hours: 24, step: 3 }), stopping.signal);
+    const end = (answer.query.end ?? answer.query.time).replace(/[-:]/g, "").replace(/00Z$/, "Z");
+    const channel = found.channel in source.channels ? found.channel : Object.keys(source.channels)[0];
+    map.picture = address(`/v1/frames/${source.source}/${end}/${channel}.webp`, { width: Math.max(500, source.reduced[1] + 1) });
+    Object.assign(map, { found, lead: Number(look.lead) || found.steps[0]?.hours });
+    show();
+  } catch (error) {
+    if (error.name !== "AbortError") tell(say("aheadNone", { why: error.message }));
+  }
+}
+
+/** Follows the film: the nearest hour that is told. */
+export function follow(hours) {
+  if (!map.found || !hours) return;
+  const near = map.found.steps.reduce((best, one) => (Math.abs(one.hours - hours) < Math.abs(best.hours - hours) ? one : best));
+  if (near.hours !== map.lead) { map.lead = near.hours; show(); }
+}
+
+export function show() {
+  if (!map.found) return;
+  const step = map.found.steps.find((one) => one.hours === map.lead) ?? map.found.steps[0];
+  if (!step) return tell(say("aheadNone", { why: say("noAnalog") }));
+  const held = document.activeElement?.closest("#ahead [data-held]")?.dataset.held;
+  const body = $("ahead-body"), { found } = map;
+  const leads = group("steps", choices(found.steps.map((one) => one.hours), step.hours, (hours) => `+${hours}`, (lead) => choose({ lead }, true)));
+  const layers = group("layer", choices(LAYERS, map.layer, say, (layer) => choose({ layer }, false)));
+  const told = made("output", "", { className: "soft" });
+  const known = step.share.some((value) => value !== null);
+  const words = known ? say("aheadIs", { n: step.analogs, hours: step.hours, m: step.usual_of, are: found.are }) : say("aheadNone", { why: say("noAnalog") });
+  body.replaceChildren(leads, layers, picture(step, told), legend(), told, made("p", words, { className: "soft" }), made("p", cold(found.cold), { className: "soft" }));
+  body.ariaBusy = "false";
+  if (held) body.querySelector(`[data-held="${held}"] :is([aria-pressed=true])`)?.focus();
+}
+
+function choose(change, follows) {
+  Object.assign(map, change);
+  chosen(change, follows);
+  show();
+}
+
+function group(word, buttons) {
+  const made_ = made("div", "", { className: "choices", role: "group", ariaLabel: say(word) });
+  made_.dataset.held = word;
+  made_.append(...buttons);
+  return made_;
+}
+
+function picture(step, told) {
+  const n = map.found.grid, { rows, columns, title_rows: title } = map.source;
+  const whole = (WIDTH * rows) / columns, top = (whole * (title ?? 0)) / rows, height = whole - top;
+  const wide = WIDTH / n, high = height / n;
+  const parts = [drawn("rect", { width: WIDTH, height, fill: "#10161c" }),
+    drawn("image", { href: map.picture, y: -top, width: WIDTH, height: whole, preserveAspectRatio: "none", class: "under" })];
+  for (let cell = 0; cell < n * n; cell++) {
+    const x = (cell % n) * wide, y = Math.floor(cell / n) * high, value = valueOf(step, cell);
+    if (value === null) { parts.push(drawn("rect", { class: "unknown", x, y, width: wide, height: high })); continue; }
+    const name = value < 0 ? "less" : map.layer === "difference" ? "more" : "much";
+    const opacity = Math.min(1, Math.abs(value) / (map.layer === "difference" ? FULL : 1)) * 0.85;
+    if (opacity > 0.04) parts.push(drawn("rect", { class: name, x, y, width: wide + 0.3, height: high + 0.3, "fill-opacity": opacity.toFixed(2) }));
+    if (map.layer === "difference" && Math.abs(value) >= TOLD) {
+      parts.push(drawn("text", { class: "sign", x: x + wide / 2, y: y + high / 2 + 4.5, "text-anchor": "middle" }, value < 0 ? "−" : "+"));
+    }
+  }
+  const cursor = drawn("rect", { class: "cursor", width: wide, height: high, visibility: "hidden" });
+  const svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${height}`, "aria-hidden": "true" }, ...parts, cursor);
+  const frame = made("div", "", { className: "map", tabIndex: 0, role: "application", ariaLabel: say("map", { hours: step.hours }) });
+  frame.append(svg);
+  const at = (cell) => {
+    map.cell = cell;
+    cursor.setAttribute("x", (cell % n) * wide);
+    cursor.setAttribute("y", Math.floor(cell / n) * high);
+    cursor.setAttribute("visibility", "visible");
+    told.textContent = numbers(step, cell, n);
+  };
+  listen(frame, n, at);
+  if (map.cell !== null) at(map.cell);
+  return frame;
+}
+
+function listen(frame, n, at) {
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const within = (value) => Math.max(0, Math.min(n - 1, value));
+  frame.addEventListener("pointermove", (event) => {
+    const box = frame.getBoundingClientRect();
+    const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height].map((part) => within(Math.floor(part * n)));
+    if (map.cell !== y * n + x) at(y * n + x);
+  });
+  frame.addEventListener("focus", () => { if (map.cell === null && frame.matches(":focus-visible")) at(Math.floor(n / 2) * (n + 1)); });
+  frame.addEventListener("keydown", (event) => {
+    if (!(event.key in moves)) return;
+    event.preventDefault();
+    const cell = map.cell ?? Math.floor(n / 2) * (n + 1), [x, y] = moves[event.key];
+    at(within(Math.floor(cell / n) + y) * n + within((cell % n) + x));
+  });
+}
+
+function valueOf(step, cell) {
+  const share = step.share[cell], usual = step.usual[cell];
+  if (map.layer === "usual") return usual ?? null;
+  if (share === null || share === undefined) return null;
+  if (map.layer === "share") return share;
+  return usual === null || usual === undefined ? null : share - usual;
+}
+
+function numbers(step, cell, n) {
+  const share = step.share[cell], usual = step.usual[cell], where = { x: (cell % n) + 1, y: Math.floor(cell / n) + 1 };
+  if (typeof share !== "number" || typeof usual !== "number") return say("cellUnknown", where);
+  const points = Math.round((share - usual) * 100);
+  return say("cell", { ...where, share: percent(share), usual: percent(usual), difference: `${points < 0 ? "−" : "+"}${Math.abs(points)}` });
+}
+
+function legend() {
+  const difference = map.layer === "difference", box = made("div", "", { className: "legend" }), ends = made("div", "", { className: "ends" });
+  ends.append(...(difference ? ["− 50", "0", "+ 50"] : ["0", "50", "100 %"]).map((text) => made("span", text)));
+  box.append(made("div", "", { className: `ramp ${difference ? "difference" : "share"}` }), ends,
+    made("div", say(difference ? "legendDifference" : "legendShare")));
+  return box;
+}
+
+function cold(described) {
+  if (described.kelvin !== null) return say("colder", described);
+  return say("uncalibrated", { grey: described.grey, share: percent(described.share ?? 0) });
+}
+
+function tell(words) {
+  $("ahead-body").replaceChildren(made("p", words, { className: "soft" }));
+}
