@@ -21,7 +21,7 @@ SOURCES = {
     "sources": [{
         "source": "coms-ea", "satellite": "coms", "title": "COMS-1 Meteorological Imager", "area": "East Asia",
         "imagery": "KMA NMSC", "cadence_minutes": 15, "first_day": "2010-06-26", "last_day": "2021-06-25",
-        "rows": 1300, "columns": 1500, "reduced": [300, 375], "clip": {"hours": 6, "frames": 20},
+        "rows": 1300, "columns": 1500, "title_rows": 20, "reduced": [300, 375], "clip": {"hours": 6, "frames": 20},
         "channels": {"ir01": "ir", "ir02": "ir2", "swir": "swir", "wv": "wv"},
         "composites": {"rgb": ["ir01", "swir", "wv"]}, "model": "channel-linear-5f0c2c1a9d3b", "trained": True,
     }],
@@ -94,10 +94,10 @@ def answers(example: Any, tells: str, media_type: str = "application/json", kind
     return {200: good, **problems()}
 
 
-def files(tells: str) -> Responses:
-    """Responses of an address that gives pictures."""
+def files(tells: str, *types: str) -> Responses:
+    """Responses of an address that gives files: pictures, where nothing else is said."""
     binary = {"schema": {"type": "string", "format": "binary"}}
-    good = {"description": tells, "content": {"image/png": binary, "image/webp": binary}}
+    good = {"description": tells, "content": dict.fromkeys(types or ("image/png", "image/webp"), binary)}
     return {200: good, 304: {"description": "What the client has is still so."}, **problems()}
 
 

@@ -60,7 +60,7 @@ def draw_picture(store: FrameStore, slot: int, look: Look) -> bytes:
     Raises:
         NotFoundError: it is not stored, or not with its overlay.
     """
-    return _encoded(_pictures(store, [slot], look), look.form, 0)
+    return _encoded(pictures(store, [slot], look), look.form, 0)
 
 
 def draw_animation(store: FrameStore, slots: Sequence[int], look: Look, milliseconds: int) -> bytes:
@@ -69,7 +69,7 @@ def draw_animation(store: FrameStore, slots: Sequence[int], look: Look, millisec
     Raises:
         NotFoundError: they are not stored with their overlay, or none of them is.
     """
-    return _encoded(_pictures(store, slots, look), look.form, milliseconds)
+    return _encoded(pictures(store, slots, look), look.form, milliseconds)
 
 
 def draw_strip(store: FrameStore, slots: Sequence[int], look: Look) -> bytes:
@@ -79,18 +79,18 @@ def draw_strip(store: FrameStore, slots: Sequence[int], look: Look) -> bytes:
         NotFoundError: as `draw_animation`.
         UsageError: it would be higher than the format's pictures are.
     """
-    pictures = _of_one_size(_pictures(store, slots, look))
-    rows = sum(len(picture) for picture in pictures)
+    frames = _of_one_size(pictures(store, slots, look))
+    rows = sum(len(frame) for frame in frames)
     if look.form == "webp" and rows > WEBP_ROWS:
         raise UsageError(
             f"a strip of {len(slots)} frames would be {rows:,} pixels high, and WebP ends at {WEBP_ROWS:,}; ask for a "
             "smaller width, for fewer frames, or for png"
         )
-    return _encoded([np.concatenate(pictures)], look.form, 0)
+    return _encoded([np.concatenate(frames)], look.form, 0)
 
 
 def composite(satellite: Satellite) -> tuple[str, ...] | None:
-    """The channels that are red, green and blue of a satellite's composite; None where it has not all of their bands."""
+    """The channels that are red, green and blue of a satellite's composite; None where it lacks one of their bands."""
     found = [next((n for n, c in satellite.channels.items() if c.band == band), None) for band in COMPOSITE_BANDS]
     names = tuple(name for name in found if name is not None)
     return names if len(names) == len(COMPOSITE_BANDS) and COMPOSITE not in satellite.channels else None
@@ -122,7 +122,12 @@ def tag_of(*parts: object) -> str:
     return f'"{sha256(repr((VERSION, *parts)).encode()).hexdigest()[:32]}"'
 
 
-def _pictures(store: FrameStore, slots: Sequence[int], look: Look) -> list[UInt8]:
+def pictures(store: FrameStore, slots: Sequence[int], look: Look) -> list[UInt8]:
+    """Pictures as they are wanted, grey (rows, x) or in colour (rows, x, 3); black ones for those that are not stored.
+
+    Raises:
+        NotFoundError: none is stored, or not with its overlay.
+    """
     names = channels_of(store, look.channel)
     gone = set(missing(store, slots, look.channel))
     stored = [slot for place, slot in enumerate(slots) if place not in gone]

@@ -6,14 +6,14 @@ import { began, showAnswer, tellOwn } from "./answers.js";
 import * as calendar from "./calendar.js";
 import { showEvents } from "./events.js";
 import { fillForm, fillSources, readForm } from "./form.js";
-import { $, address, asked, choices } from "./made.js";
+import { $, address, asked, choices, Failed } from "./made.js";
 import * as player from "./player.js";
 import { showQuality } from "./quality.js";
 import { share } from "./share.js";
 import * as view from "./view.js";
 import { say, score, since, speak, spoken, other, utc } from "./words.js";
 
-const REFRESH = 60_000, SETTLE = 400;
+const REFRESH = 60_000, AGAIN = 3_000, SETTLE = 400;
 const page = { sources: [], source: null, answer: null, films: [], stopping: null, asked: "", settling: 0 };
 const form = $("question");
 const key = () => JSON.stringify(view.question(page.source));
@@ -23,7 +23,11 @@ async function search(quiet = false) {
   const stopping = (page.stopping = new AbortController());
   page.source = page.sources.find((one) => one.source === view.view.source) ?? page.sources[0];
   const words = view.question(page.source), mine = key();
-  if (!quiet) { $("note").textContent = say("searching"); $("screen").ariaBusy = "true"; }
+  if (!quiet) {
+    $("note").classList.remove("alarm");
+    $("note").textContent = say("searching");
+    $("screen").ariaBusy = "true";
+  }
   try {
     const answer = await asked(address("/v1/search", words), stopping.signal);
     page.asked = mine;
@@ -33,10 +37,15 @@ async function search(quiet = false) {
     if (quiet) $("note").textContent = say("refreshed", { time: utc(began(answer.query)) });
     else note();
   } catch (error) {
-    if (error.name !== "AbortError") $("note").textContent = error.status ? error.message : say("failed");
+    if (error.name !== "AbortError") alarm(error);
   } finally {
     if (page.stopping === stopping) $("screen").ariaBusy = "false";
   }
+}
+
+function alarm(error) {
+  $("note").classList.add("alarm");
+  $("note").textContent = error instanceof Failed ? error.message : say("failed");
 }
 
 const places = (answer) => JSON.stringify([answer.release, answer.query, answer.analogs, answer.quality, answer.happened]);
@@ -124,6 +133,8 @@ function translate() {
   player.label();
 }
 
+const stored = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
+
 function theme(wanted) {
   if (wanted) document.documentElement.dataset.theme = wanted;
   const dark = (wanted ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
@@ -175,16 +186,22 @@ player.start((at, hours) => {
   page.settling = setTimeout(() => view.write(), SETTLE);  // of a film that runs, no frame settles
 });
 
-try {
-  const kept = (() => { try { return localStorage.getItem("theme"); } catch { return null; } })();
-  theme(["light", "dark"].includes(kept) ? kept : undefined);
-  page.sources = (await asked("/v1/sources")).sources;
+/** A service that has just been started opens its root first, and says so: then it is asked again. */
+async function begin() {
+  try {
+    page.sources = (await asked("/v1/sources")).sources;
+  } catch (error) {
+    alarm(error);
+    return void setTimeout(begin, AGAIN);
+  }
   page.source = page.sources[0];
   fillSources(form, page.sources);
-  view.read();
   if (new URLSearchParams(location.search).has("frame")) player.play(false);
   restore();
   await search();
-} catch (error) {
-  $("note").textContent = error.status ? error.message : say("failed");
 }
+
+view.read();
+translate();
+theme(((kept) => (["light", "dark"].includes(kept) ? kept : undefined))(stored()));
+begin();

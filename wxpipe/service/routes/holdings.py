@@ -126,6 +126,7 @@ def _source(opened: Opened, source: Source) -> dict[str, Any]:
         "last_day": satellite.last_day,
         "rows": area.rows,
         "columns": area.columns,
+        "title_rows": area.title_rows,
         "reduced": list(area.reduced_shape),
         "clip": None if clip is None else {"hours": clip.hours, "frames": clip.frames},
         "channels": {name: channel.band for name, channel in satellite.channels.items()},

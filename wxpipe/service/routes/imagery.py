@@ -11,7 +11,15 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.service.examples import CLIP_DOCUMENT, CONTINUATION, FRAME_DOCUMENT, answers, files
 from wxpipe.service.images import (
-    MEDIA_TYPES, Form, Look, channels_of, draw_animation, draw_picture, draw_strip, missing, tag_of,
+    MEDIA_TYPES,
+    Form,
+    Look,
+    channels_of,
+    draw_animation,
+    draw_picture,
+    draw_strip,
+    missing,
+    tag_of,
 )  # fmt: skip
 from wxpipe.service.opened import Opened
 from wxpipe.service.state import Here, Open, Service, json_answer
