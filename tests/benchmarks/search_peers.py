@@ -7,6 +7,8 @@ not asked.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +43,8 @@ EFFORTS: dict[str, tuple[float, ...]] = {
 }
 """nprobe, efSearch, ef, epsilon; from quick to careful."""
 LANCE = "LanceDB"
+KEEP = "WXPIPE_BENCHMARK_INDEXES"
+"""A folder: graphs that are built once are read from it in later runs."""
 
 
 @dataclass(frozen=True)
@@ -153,12 +157,25 @@ def hnsw_method(archive: Archive) -> Method:
     import faiss
 
     vectors = archive.rows.vectors
-    index = faiss.IndexHNSWFlat(vectors.shape[1], 16)
-    index.hnsw.efConstruction = 100
-    index.add(vectors)
+    kept = _kept("faiss-hnsw", vectors)
+    if kept is not None and kept.exists():
+        index = faiss.read_index(str(kept))
+    else:
+        index = faiss.IndexHNSWFlat(vectors.shape[1], 16)
+        index.hnsw.efConstruction = 100
+        index.add(vectors)
+        if kept is not None:
+            faiss.write_index(index, str(kept))
     return lambda effort: _selected(
         index, lambda **more: faiss.SearchParametersHNSW(efSearch=int(effort), **more), vectors
     )
+
+
+def _kept(name: str, vectors: Floats) -> Path | None:
+    """Where an index that takes minutes to build is kept from run to run, where that was asked for."""
+    folder = os.environ.get(KEEP)
+    digest = hashlib.sha256(vectors[:: max(1, len(vectors) // 1000)].tobytes()).hexdigest()[:12]
+    return Path(folder) / f"{name}-{len(vectors)}-{digest}" if folder else None
 
 
 def _selected(index: Any, parameters: Callable[..., Any], vectors: Floats) -> Way:
@@ -189,10 +206,16 @@ def hnswlib_method(archive: Archive) -> Method:
     import hnswlib
 
     vectors = archive.rows.vectors
-    index = hnswlib.Index("l2", vectors.shape[1])
-    index.init_index(len(vectors), ef_construction=100, M=16)
+    index, kept = hnswlib.Index("l2", vectors.shape[1]), _kept("hnswlib", vectors)
+    if kept is not None and kept.exists():
+        index.load_index(str(kept))
+    else:
+        index.init_index(len(vectors), ef_construction=100, M=16)
+        index.set_num_threads(1)
+        index.add_items(vectors)
+        if kept is not None:
+            index.save_index(str(kept))
     index.set_num_threads(1)
-    index.add_items(vectors)
 
     def at(effort: float) -> Way:
         def way(query: Floats, rows: Ranges, k: int) -> Found:
@@ -236,7 +259,12 @@ def lance_method(archive: Archive) -> Method:
     folder = Path(tempfile.mkdtemp(prefix="search-speed-"))
     masked = archive.filters().get("mask of 1 %", Ranges.none()).mask(count)
     flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), width)
-    rows = pa.table({"start_epoch": starts, "chosen": masked, "vector": flat})
+    moments = starts.astype("datetime64[s]")
+    months = moments.astype("datetime64[M]").astype(np.int64) % 12 + 1
+    rows = pa.table({
+        "source": pa.array(["coms-ea"] * count).dictionary_encode().cast(pa.string()), "start_epoch": starts,
+        "month": months, "hour": starts // 3600 % 24, "chosen": masked, "vector": flat,
+    })  # fmt: skip
     table = lancedb.connect(str(folder)).create_table("clips", rows)
     index = ensure_index(table, count)
     print(f"LanceDB: {index}", flush=True)

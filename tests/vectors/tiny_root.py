@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wxpipe.embedding.cards import ClipCard, InputCard, ModelCard
 from wxpipe.satellites.catalog import Source, parse_satellite
 from wxpipe.similarity.clip_stage import day_clips
 from wxpipe.similarity.histograms import histogram_store
@@ -144,8 +144,13 @@ class TinyRoot:
     def use_model(self, model: str, trained: bool = False) -> None:
         self.model = model
         name, _, fingerprint = model.rpartition("-")
-        card = json.dumps({"trained": trained, "width": WIDTH, "blocks": {"all": [0, WIDTH]}})
-        self.root.objects.put(f"models/{name}/{fingerprint}/card.json", card.encode())
+        half = WIDTH // 2
+        card = ModelCard(
+            name=name, kind="channel-linear", trained=trained, source=SOURCE, channels=("ir01", "wv"), width=WIDTH,
+            blocks={"ir01": (0, half), "wv": (half, WIDTH)}, input=InputCard(reduced=(24, 30), crop=(0, 48, 0, 60)),
+            clip=ClipCard(frames=20, hours=6, choice="even"), seed=0, code_version="0", created=datetime.now(UTC),
+        )  # fmt: skip
+        self.root.objects.put(f"models/{name}/{fingerprint}/card.json", card.model_dump_json().encode())
         self.root.ledger.put(Entry("train", SOURCE, "done", "f", output=model))
 
     def done(self, stage: str, day: date, output: str, counts: dict[str, int] | None = None) -> None:

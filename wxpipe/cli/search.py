@@ -38,6 +38,10 @@ def command(
     rerank: Annotated[
         str, typer.Option(metavar="MEASURE", help="Order the candidates by a measure: ground-truth.")
     ] = "",
+    bands: Annotated[
+        Literal["auto", "all", "ir+wv", "ir", "swir", "wv"],
+        typer.Option(help="What is compared; auto: ir+wv by night and in twilight, else all."),
+    ] = "auto",
     exact: Annotated[
         bool, typer.Option("--exact", help="Read all vectors, where an index would find .99 of all.")
     ] = False,
@@ -70,6 +74,7 @@ def command(
         times=parse_times(f"{moment:%m-%d}" if season == "own" else season, years, hours),
         coverage=coverage,
         exact=exact,
+        bands=bands,
     )
     answer = search(opened, request)
     if events_within:
@@ -100,7 +105,8 @@ def _show(answer: Answer, picture: Path | None) -> None:
         start = f"{analog.start:%Y-%m-%d %H:%M}"
         table.add_row(str(analog.rank), start, similarity, f"{analog.distance:.4f}", str(len(analog.episode)))
     console.print(table)
-    console.print(f"release {answer.release} · model {answer.model} · index {answer.index}", highlight=False)
+    bands = f"bands {answer.bands}{f' ({answer.bands_why})' if answer.bands_why else ''}"
+    console.print(f"release {answer.release} · model {answer.model} · index {answer.index} · {bands}", highlight=False)
     console.print(
         answer.quality.sentence(), style="" if answer.quality.good is not False else "bold red", highlight=False
     )

@@ -10,10 +10,11 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from wxpipe.errors import NotFoundError
+from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.pipeline.logs import log_line
 from wxpipe.satellites.catalog import Source
 from wxpipe.service.problems import busy, without_places
@@ -28,8 +29,8 @@ from wxpipe.vectors.tables import SPECS, TableSpec, Unit, utc
 
 ROW_BYTES = 64
 """Of a row in memory beside its numbers: identity, times, coverage."""
-NUMBER_BYTES = 5.5
-"""Of a number in memory: itself, and its share of the sketch."""
+NUMBER_BYTES = 9
+"""Of a number in memory: itself and its share of the sketch, and once more in the copy that is searched by night."""
 REOPEN_SECONDS = 60.0
 """How old an opened root may be: its settings and satellites change, too, where somebody extends it."""
 
@@ -178,7 +179,9 @@ def _warm(opened: Opened) -> None:
     for searcher in opened.searchers.values():
         if len(searcher.vectors):
             source, unit, first = searcher.source.id, units[searcher.spec.name], utc(searcher.vectors.starts[0])
-            opened.search(SearchRequest(source, first, unit=unit, k=1, exclude_hours=0))
+            for bands in ("all", "ir+wv"):
+                with suppress(UsageError):  # not every encoder works by channel
+                    opened.search(SearchRequest(source, first, unit=unit, k=1, exclude_hours=0, bands=bands))
 
 
 def _key(part: Part, source: str, spec: TableSpec) -> Key:

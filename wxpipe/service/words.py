@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from wxpipe.errors import UsageError
 from wxpipe.service.opened import Opened
 from wxpipe.vectors.answers import SearchRequest
+from wxpipe.vectors.bands import Preset
 from wxpipe.vectors.happened import LONGEST_HOURS
 from wxpipe.vectors.sql_analogs import MOST_ANALOGS, MOST_HOURS
 from wxpipe.vectors.times import parse_time, parse_times
@@ -58,6 +59,10 @@ class SearchWords(Words):
     rerank: str = Field(
         default="", max_length=64, examples=["ground-truth"], description="A measure that orders the candidates anew."
     )
+    bands: Preset = Field(
+        default="auto",
+        description="What is compared; auto: ir+wv where it is night or twilight at the middle of the area, else all.",
+    )
     events_within: float = Field(
         default=0, ge=0, le=LONGEST_HOURS,
         description="Hours; also: what happened within so many after the analogs. 0: not asked.",
@@ -92,6 +97,7 @@ class SearchWords(Words):
             self.rerank or None,
             times=parse_times(f"{moment:%m-%d}" if self.season == "own" else self.season, self.years, self.hours),
             coverage=self.coverage,
+            bands=self.bands,
         )
 
     def _name(self) -> str:

@@ -35,6 +35,7 @@ class SearchRequest:
         times: season, years and hours in which analogs begin.
         coverage: the least share of a clip's slots that were good, 0 to 1; None: any.
         exact: no nearest may be missed: indices and sketches that find nearly all of them are left aside.
+        bands: what is compared, a `bands.Preset`.
 
     Raises:
         UsageError: a value is outside its limits.
@@ -53,6 +54,7 @@ class SearchRequest:
     times: TimeFilter = field(default_factory=TimeFilter)
     coverage: float | None = None
     exact: bool = False
+    bands: str = "auto"
 
     def __post_init__(self) -> None:
         if (self.at is None) == (self.vector is None):
@@ -189,6 +191,8 @@ class Answer:
         index: ``exact`` where the nearest of all rows that the filter left were found for certain; else by what at
             least .99 of them were, as the release's gate or the loading of its vectors measured: ``ivf_flat`` (LanceDB)
             or ``sketch`` (memory).
+        bands: the preset that was compared; ``bands_why`` says what it was chosen for, where it was not asked for.
+        channels: that are compared: vectors' distances, and the ground truth, are of these.
         candidates: how many of the ``matching`` rows were looked at, nearest first.
         warning: for a person; empty where there is none.
         happened: odds of what followed the analogs, where they were asked for.
@@ -211,6 +215,9 @@ class Answer:
     matching: int = 0
     warning: str = ""
     filters: dict[str, Any] = field(default_factory=dict)
+    bands: str = "all"
+    bands_why: str = ""
+    channels: tuple[str, ...] = ()
     happened: tuple[EventOdds, ...] | None = None
     quality: Quality = field(default_factory=Quality)
 
@@ -232,6 +239,9 @@ class Answer:
             "filters": self.filters,
             "episodes": self.episodes,
             "rerank": self.rerank,
+            "bands": self.bands,
+            "bands_why": self.bands_why,
+            "channels": list(self.channels),
             "candidates": self.candidates,
             "matching": self.matching,
             "warning": self.warning,

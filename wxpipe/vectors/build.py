@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from wxpipe.embedding.train_stage import read_model_card
 from wxpipe.errors import NotFoundError, RefusedError, WxpipeError
 from wxpipe.store.leases import Lease
 from wxpipe.store.ledger import Entry
@@ -98,17 +98,6 @@ def models_of(root: Root, days: Iterable[str], model: str | None = None) -> dict
     return found
 
 
-def read_card(root: Root, model: str) -> dict[str, Any]:
-    """A model's card (``width``, ``trained`` ...) by ``<name>-<fingerprint>``.
-
-    Raises:
-        NotFoundError: there is no such model.
-    """
-    name, _, fingerprint = model.rpartition("-")
-    card: dict[str, Any] = json.loads(root.objects.get(f"models/{name}/{fingerprint}/card.json"))
-    return card
-
-
 def embedded(root: Root) -> dict[str, Entry]:
     """The ledger's done entries of `embed`, by ``<source>/<day>``.
 
@@ -148,8 +137,8 @@ def _build_part(
     exact_below: int,
 ) -> tuple[Part, Contents]:
     """Brings a model's tables to what is wanted, and checks them."""
-    card = read_card(root, model)
-    width = int(card["width"])
+    card = read_model_card(root, model)
+    width = card.width
     _check_present(root, model, entries)
     there, content = _held(base, model)
     wanted = {key: entry.output for key, entry in entries.items()}
@@ -164,7 +153,7 @@ def _build_part(
     part = base.part_of(model) if base is not None else None
     before = {} if part is None else {name: there.index for name, there in part.tables.items()}
     versions = _checked_versions(tables, changes, content, exact_below, before)
-    return Part(model, bool(card["trained"]), sources, versions), content
+    return Part(model, card.trained, sources, versions), content
 
 
 def _held(base: ReleaseRecord | None, model: str) -> tuple[dict[str, str], Contents]:

@@ -15,6 +15,7 @@ from wxpipe.kernels import kernel
 from wxpipe.satellites.catalog import Source
 from wxpipe.store.root import Root
 from wxpipe.vectors.answers import Query, SearchRequest, iso
+from wxpipe.vectors.bands import WHOLE, Bands
 from wxpipe.vectors.records import Part
 from wxpipe.vectors.tables import TableSpec, utc
 
@@ -68,7 +69,7 @@ class Left(Protocol):
         """How many."""
 
     def nearest(self, vector: npt.NDArray[np.float32], limit: int) -> Candidates:
-        """The nearest of them, at most so many."""
+        """The nearest of them to a whole vector, by the bands that were chosen, at most so many."""
 
     def index(self) -> str:
         """How the last of `nearest` was found, as answers name it: ``exact``, or the kind of an index."""
@@ -85,8 +86,8 @@ class Searcher(Protocol):
             UsageError: a vector of another width.
         """
 
-    def left(self, request: SearchRequest, query: Query) -> Left:
-        """What the filters leave.
+    def left(self, request: SearchRequest, query: Query, bands: Bands = WHOLE) -> Left:
+        """What the filters leave, whose nearest are told by these bands.
 
         Raises:
             UsageError: a filter cannot be understood.

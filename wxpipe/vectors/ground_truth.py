@@ -41,8 +41,14 @@ def slots_of(root: Root, source: Source, unit: Unit, epochs: Mapping[str, int]) 
     return found
 
 
-def similarities(root: Root, source: Source, query: Slots, others: Mapping[str, Slots]) -> dict[str, float | None]:
-    """Similarity of the query to each of the others, 0..1; None where a histogram of either is not there."""
+def similarities(
+    root: Root, source: Source, query: Slots, others: Mapping[str, Slots], channels: Sequence[int] | None = None
+) -> dict[str, float | None]:
+    """Similarity of the query to each of the others, 0..1; None where a histogram of either is not there.
+
+    Args:
+        channels: positions of those that are compared; None: all of them.
+    """
     result: dict[str, float | None] = dict.fromkeys(others)
     fitting = {name: slots for name, slots in others.items() if len(slots) == len(query)}
     # In order of time, so that overlapping clips share what is read.
@@ -50,24 +56,26 @@ def similarities(root: Root, source: Source, query: Slots, others: Mapping[str, 
     step = max(1, SLOTS_AT_ONCE // max(1, len(query)))
     for begin in range(0, len(order), step):
         names = order[begin : begin + step]
-        values = _compare(root, source, query, [fitting[name] for name in names])
+        pairs = [(0, n) for n in range(1, len(names) + 1)]
+        members = np.stack([query, *(fitting[name] for name in names)])
+        values = pair_similarities(root, source, members, pairs, channels)
         result.update(zip(names, values, strict=True))
     return result
 
 
-def _compare(root: Root, source: Source, query: Slots, others: Sequence[Slots]) -> list[float | None]:
-    pairs = [(0, n) for n in range(1, len(others) + 1)]
-    return pair_similarities(root, source, np.stack([query, *others]), pairs)
-
-
 def pair_similarities(
-    root: Root, source: Source, members: Slots, pairs: Sequence[tuple[int, int]]
+    root: Root,
+    source: Source,
+    members: Slots,
+    pairs: Sequence[tuple[int, int]],
+    channels: Sequence[int] | None = None,
 ) -> list[float | None]:
     """Similarity of pairs of units, 0..1; None where a histogram of either is not there. All of them are read at once.
 
     Args:
         members: slots of each unit, (unit, frame).
         pairs: positions of two units each.
+        channels: positions of those that are compared; None: all of them.
     """
     from wxpipe.similarity.clip_ks import clip_similarities
     from wxpipe.similarity.histograms import histogram_store
@@ -78,6 +86,8 @@ def pair_similarities(
         cdfs = histogram_store(root, source).read(slots)
     except NotFoundError:
         return [None] * len(pairs)
+    if channels is not None and len(channels) < cdfs.shape[1]:
+        cdfs = cdfs[:, list(channels)]
     # A counted picture is never all zeros, unless every pixel is in the top bin: then nothing can be told of it either.
     whole = np.asarray(cdfs.any(axis=(2, 3)), np.bool_).min(axis=1)
     present = whole[positions].min(axis=1)

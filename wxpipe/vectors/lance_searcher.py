@@ -7,16 +7,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from wxpipe.errors import NotFoundError, UsageError
 from wxpipe.satellites.catalog import Source
 from wxpipe.store.root import Root
 from wxpipe.vectors.answers import Query, SearchRequest
+from wxpipe.vectors.bands import WHOLE, Bands
 from wxpipe.vectors.candidates import Candidates, checked_vector, excluded, nearest_existing, slot_epoch
 from wxpipe.vectors.index import bypasses, describe, nearest
 from wxpipe.vectors.records import Part, TableVersion
 from wxpipe.vectors.tables import TableSpec
 from wxpipe.vectors.where import checked_condition_text, lance_message
+
+SCANNED_AT_ONCE = 16_384
+"""Rows: 8 MB of vectors of 128."""
 
 
 def open_lance(root: Root, part: Part, source: Source, spec: TableSpec) -> LanceSearcher:
@@ -47,12 +53,13 @@ class LanceSearcher:
         end = row["end"] if spec.unit == "clip" else None
         return Query(spec.unit, row[spec.key], row[spec.time], end), np.asarray(row["vector"], np.float32)
 
-    def left(self, request: SearchRequest, query: Query) -> LanceLeft:
+    def left(self, request: SearchRequest, query: Query, bands: Bands = WHOLE) -> LanceLeft:
         where = self._filter(request, query)
         matching = self.table.count_rows(where)
         kind = describe(self.there.index)
-        exact = request.exact or bypasses(kind, self.there.rows, matching)
-        return LanceLeft(self, where, matching, kind, exact)
+        # The index is of whole vectors: of some bands the nearest are others.
+        exact = request.exact or bypasses(kind, self.there.rows, matching) or bands.columns is not None
+        return LanceLeft(self, where, matching, kind, exact, bands)
 
     def _rows(self, columns: list[str], more: str = "") -> Any:
         return self.table.to_lance().to_table(columns=columns, filter=f"source = '{self.source.id}'{more}")
@@ -86,12 +93,30 @@ class LanceLeft:
     matching: int
     kind: str
     exact: bool
+    bands: Bands = WHOLE
 
     def nearest(self, vector: npt.NDArray[np.float32], limit: int) -> Candidates:
         spec = self.searcher.spec
+        if self.bands.columns is not None:
+            return _candidates(self._read_through(vector, limit), spec)
         probes = None if self.exact else int(self.searcher.there.index["probes"])
         found = nearest(self.searcher.table, vector, limit, self.where, probes=probes, columns=_columns(spec))
         return _candidates(found, spec)
+
+    def _read_through(self, vector: npt.NDArray[np.float32], limit: int) -> pa.Table:
+        """The nearest by some bands, in one pass over the vectors; as many are kept as are asked for."""
+        query, columns = self.bands.of(vector), [*_columns(self.searcher.spec), "vector"]
+        kept: pa.Table | None = None
+        scanner = self.searcher.table.to_lance().scanner(columns=columns, filter=self.where, batch_size=SCANNED_AT_ONCE)
+        for batch in scanner.to_batches():
+            vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, len(vector))
+            apart = self.bands.of(vectors) - query
+            found = pa.Table.from_batches([batch.drop_columns(["vector"])])
+            found = found.append_column("_distance", pa.array(np.einsum("ij,ij->i", apart, apart)))
+            kept = found if kept is None else pa.concat_tables([kept, found])
+            kept = kept.take(pc.select_k_unstable(kept, limit, [("_distance", "ascending")]))
+        assert kept is not None
+        return kept
 
     def index(self) -> str:
         return "exact" if self.exact else self.kind

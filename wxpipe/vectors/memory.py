@@ -17,6 +17,7 @@ from wxpipe.errors import DamagedError, NotFoundError
 from wxpipe.satellites.catalog import Source
 from wxpipe.store.root import Root
 from wxpipe.vectors.answers import Query, SearchRequest
+from wxpipe.vectors.bands import WHOLE, Bands
 from wxpipe.vectors.candidates import Candidates, checked_vector, excluded, nearest_existing, slot_epoch
 from wxpipe.vectors.lance_searcher import checked_condition
 from wxpipe.vectors.planner import Planner
@@ -25,6 +26,8 @@ from wxpipe.vectors.records import Part
 from wxpipe.vectors.tables import DAY_SECONDS, TableSpec, telling_damage, utc
 from wxpipe.vectors.times import TimeFilter
 
+BANDS_KEPT = 2
+"""Presets besides the whole vector whose numbers stay in memory: that of the night, and another one."""
 MASKS_KEPT = 32
 """SQL filters whose rows are remembered: people and pages ask the same ones again."""
 
@@ -122,8 +125,10 @@ class MemorySearcher:
     spec: TableSpec
     vectors: TimeVectors
     planner: Planner
+    _by_bands: OrderedDict[tuple[tuple[int, int], ...], Planner] = field(default_factory=OrderedDict)
     _masks: OrderedDict[str, Ranges] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _making: threading.Lock = field(default_factory=threading.Lock)
 
     def query(self, request: SearchRequest) -> tuple[Query, npt.NDArray[np.float32]]:
         there, unit = self.vectors, self.spec.unit
@@ -137,7 +142,19 @@ class MemorySearcher:
         end = utc(there.ends[row]) if unit == "clip" else None
         return Query(unit, there.ids[row].as_py(), utc(epoch), end), there.vectors[row]
 
-    def left(self, request: SearchRequest, query: Query) -> MemoryLeft:
+    def planner_of(self, bands: Bands) -> Planner:
+        """Finds the nearest by some bands: a copy of their numbers, made when it is first asked for."""
+        if bands.columns is None:
+            return self.planner
+        with self._making:  # one makes it, and the others wait
+            found = self._by_bands.get(bands.columns) or Planner.over(bands.of(self.vectors.vectors))
+            self._by_bands[bands.columns] = found
+            self._by_bands.move_to_end(bands.columns)
+            while len(self._by_bands) > BANDS_KEPT:
+                self._by_bands.popitem(last=False)
+        return found
+
+    def left(self, request: SearchRequest, query: Query, bands: Bands = WHOLE) -> MemoryLeft:
         rows = self.vectors.within(request.times)
         if request.coverage is not None:
             assert self.vectors.coverage is not None
@@ -147,7 +164,7 @@ class MemorySearcher:
         own = excluded(request, query)
         if own is not None:
             rows -= self.vectors.between(own[0], own[1] + 1)
-        return MemoryLeft(self, rows, request.exact)
+        return MemoryLeft(self, rows, request.exact, bands)
 
     def _satisfying(self, where: str) -> Ranges:
         """Rows of an SQL filter, asked over the scalar columns alone."""
@@ -177,6 +194,7 @@ class MemoryLeft:
     searcher: MemorySearcher
     rows: Ranges
     exact: bool = False
+    bands: Bands = WHOLE
     method: str = "exact"
 
     @property
@@ -185,7 +203,8 @@ class MemoryLeft:
 
     def nearest(self, vector: npt.NDArray[np.float32], limit: int) -> Candidates:
         there = self.searcher.vectors
-        squared, rows, self.method = self.searcher.planner.nearest(vector, self.rows, limit, exact=self.exact)
+        planner, query = self.searcher.planner_of(self.bands), self.bands.of(vector)
+        squared, rows, self.method = planner.nearest(query, self.rows, limit, exact=self.exact)
         ids = there.ids.take(rows).to_pylist()
         return Candidates(ids, there.starts[rows], there.ends[rows], np.sqrt(squared.astype(np.float64)))
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from wxpipe.errors import DamagedError
 from wxpipe.store.root import Root
 from wxpipe.vectors.answers import Answer, Coming, Quality
+from wxpipe.vectors.bands import chosen_bands
 from wxpipe.vectors.happened import HOURS, OWN_HOURS, SEASON_DAYS, same_season_and_hour
 from wxpipe.vectors.quality_sample import LEADS, Sample, read_sample
 from wxpipe.vectors.records import Part
@@ -45,7 +46,7 @@ def judged(root: Root, part: Part, answer: Answer) -> Answer:
     It is known for searches by distance whose own day is left out; filters make it worse where they leave less, as
     they should: it is held against answers without any.
     """
-    reason = _unknown(answer)
+    reason = _unknown(answer) or _other_bands(root, part, answer)
     if reason:
         return replace(answer, quality=Quality(why=reason))
     key = ("quality", part.model, answer.source, answer.unit, str(answer.release))
@@ -73,6 +74,14 @@ def _unknown(answer: Answer) -> str:
     if not answer.analogs or answer.analogs[0].similarity is None:
         return "there is no analog" if not answer.analogs else "the best analog has no histograms to compare by"
     return ""
+
+
+def _other_bands(root: Root, part: Part, answer: Answer) -> str:
+    query = answer.query
+    usual = chosen_bands(root, root.source(answer.source), part.model, "auto", query.start, query.end)
+    if usual.channels == answer.channels:
+        return ""
+    return f"it is measured for the bands {usual.preset}, which are compared at such a time where none are asked for"
 
 
 def quality_of(sample: Sample, query: int, similarity: float) -> Quality:

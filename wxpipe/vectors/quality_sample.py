@@ -23,6 +23,7 @@ from wxpipe.satellites.catalog import Source
 from wxpipe.store.root import Root
 from wxpipe.vectors import ground_truth
 from wxpipe.vectors.answers import SearchRequest
+from wxpipe.vectors.bands import Bands, chosen_bands
 from wxpipe.vectors.happened import OWN_HOURS, same_season_and_hour
 from wxpipe.vectors.memory import MemorySearcher, load_searcher
 from wxpipe.vectors.records import Part, require_current
@@ -105,7 +106,7 @@ def measure(
         raise UsageError(f"release {release.number} has no {unit}s of {source.id}; nothing can be asked for")
     made: list[Sample] = []
     for begin in range(0, len(rows), BLOCK):
-        made.append(_block(root, source, searcher, rows[begin : begin + BLOCK], seed))
+        made.append(_block(root, part, searcher, rows[begin : begin + BLOCK], seed))
         if progress is not None:
             progress(min(begin + BLOCK, len(rows)), len(rows))
     return _keep(root, part, source, unit, _joined(made, release.number))
@@ -170,17 +171,18 @@ def _spread(rows: int, samples: int, seed: int) -> Ints:
     return found
 
 
-def _block(root: Root, source: Source, searcher: MemorySearcher, rows: Ints, seed: int) -> Sample:
-    there = searcher.vectors
-    best = np.array([_best(searcher, source, int(row)) for row in rows], np.int64)
+def _block(root: Root, part: Part, searcher: MemorySearcher, rows: Ints, seed: int) -> Sample:
+    there, source = searcher.vectors, searcher.source
+    bands = [_bands(root, part, searcher, int(row)) for row in rows]
+    best = np.array([_best(searcher, int(row), chosen) for row, chosen in zip(rows, bands, strict=True)], np.int64)
     drawn = np.array([_drawn(there.starts, int(row), derived_seed(seed, 1, int(row))) for row in rows], np.int64)
     ends = there.ends[rows]
     return Sample(
         there.starts[rows],
         _at(there.starts, best),
-        _alike(root, source, searcher, rows, best),
-        _after(root, source, ends, _at(there.ends, best)),
-        _after(root, source, ends, _at(there.ends, drawn)),
+        _alike(root, searcher, rows, best, bands),
+        _after(root, source, ends, _at(there.ends, best), bands),
+        _after(root, source, ends, _at(there.ends, drawn), bands),
     )
 
 
@@ -192,12 +194,18 @@ def _joined(parts: Sequence[Sample], release: int) -> Sample:
     )  # fmt: skip
 
 
-def _best(searcher: MemorySearcher, source: Source, row: int) -> int:
+def _bands(root: Root, part: Part, searcher: MemorySearcher, row: int) -> Bands:
+    """What a search for a row compares where nothing is asked for."""
+    there = searcher.vectors
+    return chosen_bands(root, searcher.source, part.model, "auto", utc(there.starts[row]), utc(there.ends[row]))
+
+
+def _best(searcher: MemorySearcher, row: int, bands: Bands) -> int:
     """The row of the nearest that begins more than a day away; -1 where there is none."""
     there = searcher.vectors
-    request = SearchRequest(source.id, at=utc(there.starts[row]), unit=searcher.spec.unit, k=1, exact=True)
+    request = SearchRequest(searcher.source.id, at=utc(there.starts[row]), unit=searcher.spec.unit, k=1, exact=True)
     query, vector = searcher.query(request)
-    found = searcher.left(request, query).nearest(vector, 1)
+    found = searcher.left(request, query, bands).nearest(vector, 1)
     return int(np.searchsorted(there.starts, found.starts[0])) if len(found) else -1
 
 
@@ -214,18 +222,19 @@ def _at(values: Ints, rows: Ints) -> Ints:
     return found
 
 
-def _alike(root: Root, source: Source, searcher: MemorySearcher, rows: Ints, others: Ints) -> Floats:
+def _alike(root: Root, searcher: MemorySearcher, rows: Ints, others: Ints, bands: Sequence[Bands]) -> Floats:
     """Ground-truth similarity of rows, pair by pair; NaN where it is unknown."""
-    there = searcher.vectors
+    there, source = searcher.vectors, searcher.source
     known = sorted({int(row) for row in (*rows, *others) if row >= 0})
     names = dict(zip(known, there.ids.take(known).to_pylist(), strict=True))
     epochs = {name: int(there.starts[row]) for row, name in names.items()}
     slots = ground_truth.slots_of(root, source, searcher.spec.unit, epochs)
     by_row = {row: slots.get(name) for row, name in names.items()}
-    return _similar(root, source, [(by_row.get(int(a)), by_row.get(int(b))) for a, b in zip(rows, others, strict=True)])
+    pairs = [(by_row.get(int(a)), by_row.get(int(b))) for a, b in zip(rows, others, strict=True)]
+    return _similar(root, source, pairs, bands)
 
 
-def _after(root: Root, source: Source, ends: Ints, analog_ends: Ints) -> Floats:
+def _after(root: Root, source: Source, ends: Ints, analog_ends: Ints, bands: Sequence[Bands]) -> Floats:
     """How similar the frames are that came `LEADS` hours after two ends, (n, 4); NaN where one of them is not there."""
     axis = source.satellite.axis
     first, cadence = int(axis.first.timestamp()), int(axis.cadence.total_seconds())
@@ -235,15 +244,22 @@ def _after(root: Root, source: Source, ends: Ints, analog_ends: Ints) -> Floats:
         return np.array([found], np.int64) if end >= 0 and 0 <= found < axis.count else None
 
     pairs = [(slot(int(a), h), slot(int(b), h)) for a, b in zip(ends, analog_ends, strict=True) for h in LEADS]
-    return _similar(root, source, pairs).reshape(-1, len(LEADS))
+    return _similar(root, source, pairs, [chosen for chosen in bands for _ in LEADS]).reshape(-1, len(LEADS))
 
 
-def _similar(root: Root, source: Source, pairs: Sequence[tuple[Ints | None, Ints | None]]) -> Floats:
+def _similar(
+    root: Root, source: Source, pairs: Sequence[tuple[Ints | None, Ints | None]], bands: Sequence[Bands]
+) -> Floats:
+    """Similarity of pairs of slots, each by the channels that its search compares; NaN where it is unknown."""
     values = np.full(len(pairs), np.nan)
-    there = [(n, a, b) for n, (a, b) in enumerate(pairs) if a is not None and b is not None]
-    if there:
-        members = np.stack([slots for _, a, b in there for slots in (a, b)])
-        wanted = [(2 * n, 2 * n + 1) for n in range(len(there))]
-        for (n, _, _), value in zip(there, ground_truth.pair_similarities(root, source, members, wanted), strict=True):
-            values[n] = np.nan if value is None else value
+    for channels in sorted({chosen.channels for chosen in bands}):
+        places = [n for n, chosen in enumerate(bands) if chosen.channels == channels]
+        there = [(n, a, b) for n in places for a, b in [pairs[n]] if a is not None and b is not None]
+        if there:
+            members = np.stack([slots for _, a, b in there for slots in (a, b)])
+            wanted = [(2 * n, 2 * n + 1) for n in range(len(there))]
+            compared = Bands(channels=channels).places(source)
+            found = ground_truth.pair_similarities(root, source, members, wanted, compared)
+            for (n, _, _), value in zip(there, found, strict=True):
+                values[n] = np.nan if value is None else value
     return values

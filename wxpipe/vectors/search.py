@@ -16,6 +16,7 @@ from wxpipe.satellites.catalog import Source
 from wxpipe.store.root import Root
 from wxpipe.vectors import ground_truth
 from wxpipe.vectors.answers import UNTRAINED, Analog, Answer, Query, SearchRequest
+from wxpipe.vectors.bands import Bands, chosen_bands
 from wxpipe.vectors.candidates import Candidates, Opener, episodes_of
 from wxpipe.vectors.lance_searcher import open_lance
 from wxpipe.vectors.quality import judged
@@ -30,7 +31,7 @@ FRAME_EPISODE_HOURS = 6
 Scores = Mapping[str, float | None]
 
 
-Measure = Callable[[Root, Source, SearchRequest, Query, Candidates], Scores]
+Measure = Callable[[Root, Source, SearchRequest, Query, Candidates, Bands], Scores]
 
 
 def search(
@@ -55,7 +56,8 @@ def search(
     spec, part = SPECS[request.unit], release.part(source.id)
     searcher = opener(root, part, source, spec)
     query, vector = searcher.query(request)
-    left = searcher.left(request, query)
+    bands = chosen_bands(root, source, part.model, request.bands, query.start, query.end)
+    left = searcher.left(request, query, bands)
     matching = left.matching
 
     def look(limit: int) -> Candidates:
@@ -65,11 +67,11 @@ def search(
     found, groups = _grow(look, request, matching, window)
     scores: Scores
     if measure is not None:
-        scores = measure(root, source, request, query, found)
+        scores = measure(root, source, request, query, found, bands)
         found = found.take(sorted(range(len(found)), key=lambda n: _best_first(scores[found.ids[n]], n)))
         groups = group(found, request.k, request.episodes, window)
     else:
-        scores = _ground_truth(root, source, request, query, found.take([members[0] for members in groups]))
+        scores = _ground_truth(root, source, request, query, found.take([members[0] for members in groups]), bands)
     analogs = tuple(_analog(rank, spec, found, members, scores) for rank, members in enumerate(groups, 1))
     answer = Answer(
         source=source.id,
@@ -85,6 +87,9 @@ def search(
         filters=request.filters(),
         episodes=request.episodes,
         rerank=request.rerank,
+        bands=bands.preset,
+        bands_why=bands.why,
+        channels=bands.channels,
         candidates=len(found),
         matching=matching,
         warning=_warning(part, request, analogs),
@@ -151,8 +156,10 @@ def episode_seconds(source: Source, spec: TableSpec) -> int:
     return (clip.hours if clip is not None else FRAME_EPISODE_HOURS) * 3600
 
 
-def _ground_truth(root: Root, source: Source, request: SearchRequest, query: Query, found: Candidates) -> Scores:
-    """The registered measure ``ground-truth``; unknown for a query that is only a vector."""
+def _ground_truth(
+    root: Root, source: Source, request: SearchRequest, query: Query, found: Candidates, bands: Bands
+) -> Scores:
+    """The registered measure ``ground-truth`` over the channels that are compared; unknown for a bare vector."""
     if query.id is None or query.start is None:
         return dict.fromkeys(found.ids)
     epochs = dict(zip(found.ids, found.starts.tolist(), strict=True))
@@ -160,7 +167,10 @@ def _ground_truth(root: Root, source: Source, request: SearchRequest, query: Que
     if query.id not in own:
         return dict.fromkeys(found.ids)
     slots = ground_truth.slots_of(root, source, request.unit, epochs)
-    return {**dict.fromkeys(found.ids), **ground_truth.similarities(root, source, own[query.id], slots)}
+    return {
+        **dict.fromkeys(found.ids),
+        **ground_truth.similarities(root, source, own[query.id], slots, bands.places(source)),
+    }
 
 
 MEASURES: dict[str, Measure] = {"ground-truth": _ground_truth}
