@@ -204,7 +204,7 @@ def _quality(sheet: _Sheet, quality: Quality, y: float) -> float:
 def _ahead(sheet: _Sheet, source: Source, briefing: Briefing, y: float) -> float:
     """Maps of the difference between the analogs' and the usual share of cold cloud; returns where they end."""
     x, width = SPLIT + 0.15, WIDTH - EDGE - SPLIT - 0.15
-    sheet.text(x, y, "What came next: cold cloud after the analogs, against the usual", 10, weight="bold")
+    sheet.text(x, y, "What came next: cold cloud, against the usual", 10, weight="bold")
     y += 0.2
     steps = [] if briefing.ahead is None else [s for s in briefing.ahead["steps"] if s["hours"] in LEADS]
     if not steps or briefing.ahead is None:
@@ -260,7 +260,7 @@ def _foot(sheet: _Sheet, source: Source, briefing: Briefing) -> None:
              f"imagery: {source.satellite.imagery}" if source.satellite.imagery else ""]  # fmt: skip
     y = HEIGHT - 0.83
     if answer.warning:
-        shown = textwrap.shorten(answer.warning, 230, placeholder=" ...")
+        shown = textwrap.shorten(answer.warning, 195, placeholder=" ...")
         sheet.text(EDGE, y, shown, 7.5, color=ALARM)
     y = sheet.lines(EDGE, y + 0.16, " · ".join(part for part in facts if part), width, 7.5, color=SOFT)
     fits = int(width * 128 / 7.5)

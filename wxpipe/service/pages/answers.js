@@ -31,7 +31,7 @@ function card(film, choose) {
   const analog = film.place, article = made("article", "", { id: `analog-${analog.rank}`, tabIndex: -1 });
   const words = made("div");
   words.append(...about(film), bar(analog.similarity), film.now);
-  if (analog.episode.length > 1) words.append(made("p", say("stands", { n: analog.episode.length }), { className: "soft" }));
+  if (analog.episode.length > 1) words.append(made("p", say("stands", { n: analog.episode.length - 1 }), { className: "soft" }));
   article.title = `${say("distance")} ${analog.distance.toPrecision(4)}`;
   article.append(picture(film, choose), words);
   return article;
@@ -49,10 +49,14 @@ function picture(film, choose) {
   return frame;
 }
 
+/** When it began: the day, and both times of day; those of another day are told with it. */
 function about(film) {
-  const time = began(film.place), heading = made("h3");
-  heading.append(made("span", film.place.rank ? String(film.place.rank) : film.heading, { className: "rank" }), made("span", utc(time)));
-  return film.place.rank ? [heading, made("p", kst(time), { className: "soft" })] : [heading, made("p", kst(time), { className: "soft" }), film.now];
+  const time = began(film.place), heading = made("h3"), local = kst(time);
+  heading.append(made("span", film.place.rank ? String(film.place.rank) : film.heading, { className: "rank" }), made("span", time.slice(0, 10)));
+  const same = local.slice(0, 10) === time.slice(0, 10);
+  const clocks = made("p", `${utc(time).slice(11)} · ${same ? local.slice(11) : `${local.slice(11)} (+1)`}`, { className: "clocks" });
+  clocks.title = local;
+  return film.place.rank ? [heading, clocks] : [heading, clocks, film.now];
 }
 
 function bar(similarity) {

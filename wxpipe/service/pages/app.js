@@ -60,7 +60,7 @@ function note() {
   const found = !best ? "" : best.similarity === null ? say("foundUnknown", { n: answer.analogs.length })
     : say("found", { n: answer.analogs.length, similarity: score(best.similarity) });
   $("note").classList.toggle("alarm", parts.length > 0);
-  $("note").textContent = [...parts, found].filter(Boolean).join(" ");
+  $("note").textContent = [...parts, found].filter(Boolean).map((one) => one.replace(/\.?$/, ".")).join(" ");
 }
 
 function show() {

@@ -4,7 +4,7 @@ import { made } from "./made.js";
 import { view } from "./view.js";
 
 const FIELDS = ["source", "at", "bands", "season", "hours", "years", "where", "events_within", "exclude_hours", "episodes", "k"];
-const HIDDEN = { where: "", events_within: "", exclude_hours: "24", episodes: "on", k: "10" };
+const HIDDEN = { where: "", exclude_hours: "24", episodes: "on", k: "10" };
 
 export function fillSources(form, sources) {
   form.elements.source.replaceChildren(...sources.map((one) => made("option", `${one.title}, ${one.area}`, { value: one.source })));

@@ -94,9 +94,9 @@ function scale() {
     marks.push(one);
   };
   if (clock.own > 1) { mark(0, "0 h", "first"); mark(clock.own - 1, `${clock.span} h`, "end"); }
-  for (const hours of [6, 12, 18, HOURS]) mark(clock.own - 1 + (hours * 60) / clock.minutes, `+${hours} h`, hours === HOURS ? "last" : "");
+  for (const hours of [6, 12, 18, HOURS]) mark(clock.own - 1 + (hours * 60) / clock.minutes, `+${hours} h`, hours === HOURS ? "later last" : "later");
   $("scale").replaceChildren(...marks);
-  slider.style.setProperty("--own", `${((clock.own - 0.5) / all) * 100}%`);
+  $("scale").style.setProperty("--own", `${((clock.own - 0.5) / all) * 100}%`);
 }
 
 slider.addEventListener("input", () => { play(false); go(Number(slider.value)); });
