@@ -295,3 +295,13 @@ def test_a_real_picture_comes_back_pixel_by_pixel(
             answer = server.get(f"/v1/frames/coms-ea/{time:%Y%m%dT%H%MZ}/{channel}.png", overlay="on")
             assert answer.status_code == 200, answer.text
             assert np.array_equal(np.asarray(image(answer.content)), np.asarray(Image.open(file).convert("RGB")))
+
+
+def test_what_came_next_is_served(service: Running) -> None:
+    words = {"satellite": "tiny", "at": "2011-03-03T08:00Z", "exclude_hours": 1, "ahead": 2, "step": 1}
+    found = service.json("/v1/ahead", **words)
+    assert [moment["hours"] for moment in found["steps"]] == [1, 2]
+    assert len(found["steps"][0]["usual"]) == found["grid"] ** 2
+    assert found["query"]["clip_id"].startswith("tiny-ea/20110303T0800Z")
+    assert service.get("/v1/ahead", **words | {"ahead": 25}).status_code == 422
+    assert service.get("/v1/ahead", **words | {"step": 9}).status_code == 200, "a step beyond the end is the end"

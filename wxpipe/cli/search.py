@@ -13,6 +13,7 @@ from wxpipe.vectors.times import parse_time
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wxpipe.store.root import Root as OpenedRoot
     from wxpipe.vectors.answers import Answer, Coming
 
 
@@ -46,6 +47,9 @@ def command(
         bool, typer.Option("--exact", help="Read all vectors, where an index would find .99 of all.")
     ] = False,
     picture: Annotated[Path | None, typer.Option(help="Write the query above its analogs as a PNG.")] = None,
+    ahead: Annotated[
+        Path | None, typer.Option(help="Write maps of what came next after the analogs, by hour, as a PNG.")
+    ] = None,
     events_within: Annotated[
         float, typer.Option(metavar="HOURS", min=0, help="Also: what happened within so many hours after the analogs.")
     ] = 0.0,
@@ -87,10 +91,25 @@ def command(
         from wxpipe.vectors.answer_picture import draw_answer
 
         draw_answer(opened, answer, picture)
+    if ahead is not None:
+        answer = _look_ahead(opened, answer, ahead)
     if as_json:
         print_json(answer.document())
     else:
         _show(answer, picture)
+        if ahead is not None:
+            typer.echo(f"what came next: {ahead}")
+
+
+def _look_ahead(root: OpenedRoot, answer: Answer, picture: Path) -> Answer:
+    from dataclasses import replace
+
+    from wxpipe.vectors.ahead import what_came_next
+    from wxpipe.vectors.ahead_picture import draw_ahead, sentence
+
+    found = what_came_next(root, answer)
+    draw_ahead(answer, found, picture)
+    return replace(answer, ahead={**found.document(), "told": sentence(found)})
 
 
 def _show(answer: Answer, picture: Path | None) -> None:
@@ -112,6 +131,8 @@ def _show(answer: Answer, picture: Path | None) -> None:
     )
     if answer.quality.after:
         console.print(_coming(answer.quality.after), highlight=False)
+    if answer.ahead is not None:
+        console.print(answer.ahead["told"], highlight=False)
     if answer.warning:
         console.print(f"[yellow]note[/] {answer.warning}")
     if answer.happened is not None:

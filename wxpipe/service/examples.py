@@ -16,6 +16,15 @@ SEARCH = {
     "quality": {"percentile": None, "good": None}, "source": "coms-ea", "unit": "clip", "where": "", "filters": {},
     "episodes": True, "rerank": None, "candidates": 80, "matching": 34211, "warning": "",
 }  # fmt: skip
+AHEAD = {
+    "query": {"clip_id": CLIP, "start": "2011-03-03T08:00:00Z", "end": "2011-03-03T14:00:00Z"},
+    "release": 1, "source": "coms-ea", "model": "channel-linear-5f0c2c1a9d3b", "bands": "ir+wv",
+    "channels": ["ir01", "ir02", "wv"], "channel": "ir01", "grid": 24,
+    "cold": {"grey": 205, "kelvin": None, "calibrated": False, "share": 0.5}, "compared": 60,
+    "are": "clips within 45 days of the season and 3 h of the time of day",
+    "steps": [{"hours": 3, "analogs": 9, "usual_of": 58, "share": [0.1111] * 576, "usual": [0.1897] * 576,
+               "came": None}],
+}  # fmt: skip
 SOURCES = {
     "release": 1,
     "sources": [{

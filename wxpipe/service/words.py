@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wxpipe.errors import UsageError
 from wxpipe.service.opened import Opened
+from wxpipe.vectors.ahead import LONGEST_HOURS
 from wxpipe.vectors.answers import SearchRequest
 from wxpipe.vectors.bands import Preset
-from wxpipe.vectors.happened import LONGEST_HOURS
+from wxpipe.vectors.happened import LONGEST_HOURS as LONGEST_EVENT_HOURS
 from wxpipe.vectors.sql_analogs import MOST_ANALOGS, MOST_HOURS
 from wxpipe.vectors.times import parse_time, parse_times
 from wxpipe.vectors.where import LONGEST
@@ -64,7 +65,7 @@ class SearchWords(Words):
         description="What is compared; auto: ir+wv where it is night or twilight at the middle of the area, else all.",
     )
     events_within: float = Field(
-        default=0, ge=0, le=LONGEST_HOURS,
+        default=0, ge=0, le=LONGEST_EVENT_HOURS,
         description="Hours; also: what happened within so many after the analogs. 0: not asked.",
     )  # fmt: skip
     events_where: str = Field(
@@ -118,6 +119,13 @@ class SearchBody(SearchWords):
 
     def _vector(self) -> list[float] | None:
         return self.vector
+
+
+class AheadWords(SearchWords):
+    """A search by time, and how far it looks ahead."""
+
+    ahead: int = Field(default=24, ge=1, le=LONGEST_HOURS, description="Hours after the end of the analogs.")
+    step: int = Field(default=3, ge=1, le=LONGEST_HOURS, description="Hours from one moment to the next.")
 
 
 class SqlWords(Words):

@@ -196,6 +196,7 @@ class Answer:
         candidates: how many of the ``matching`` rows were looked at, nearest first.
         warning: for a person; empty where there is none.
         happened: odds of what followed the analogs, where they were asked for.
+        ahead: the document of an `ahead.Ahead`, where it was asked for.
         quality: unknown, rather than a number that looks like knowledge, until `quality.judged` has told it.
     """
 
@@ -219,6 +220,7 @@ class Answer:
     bands_why: str = ""
     channels: tuple[str, ...] = ()
     happened: tuple[EventOdds, ...] | None = None
+    ahead: dict[str, Any] | None = None
     quality: Quality = field(default_factory=Quality)
 
     def document(self) -> dict[str, Any]:
@@ -246,6 +248,7 @@ class Answer:
             "matching": self.matching,
             "warning": self.warning,
             **({} if self.happened is None else {"happened": [one.document() for one in self.happened]}),
+            **({} if self.ahead is None else {"ahead": self.ahead}),
         }
 
 

@@ -43,7 +43,7 @@ def what_happened(root: Root, answer: Answer, within_hours: float, where: str = 
         return ()
     moments = [analog.end or analog.start for analog in answer.analogs]
     anchors = np.array([int(moment.timestamp()) for moment in moments], np.int64)
-    return odds(kinds, anchors, _comparable(root, answer), within_hours)
+    return odds(kinds, anchors, comparable_times(root, answer), within_hours)
 
 
 def event_kinds(root: Root, where: str = "") -> Iterator[Kind]:
@@ -84,19 +84,34 @@ def same_season_and_hour(starts: Ints, query: int) -> Mask:
     return found
 
 
-def _comparable(root: Root, answer: Answer) -> Comparable:
+def comparable_times(root: Root, answer: Answer) -> Comparable:
+    """What an answer's analogs are held against: ends of clips (times of frames) of its release, in order.
+
+    They are of the query's season and time of day, its own 24 hours left out; all of them where it has no time.
+    """
     spec = SPECS[answer.unit]
-    table = get_release(root, answer.release).part(answer.source).open(root, spec)
-    columns = [spec.epoch, *(["end"] if answer.unit == "clip" else [])]
-    rows = table.to_lance().to_table(columns=columns, filter=f"source = '{answer.source}'")
-    starts = rows[spec.epoch].to_numpy().astype(np.int64)
-    anchors = rows["end"].to_numpy().astype("datetime64[s]").astype(np.int64) if answer.unit == "clip" else starts
+    starts, anchors = _times_of(root, answer)
     if answer.query.start is None:
         return Comparable(np.sort(anchors), f"all {spec.name}")
     query = int(answer.query.start.timestamp())
     kept = same_season_and_hour(starts, query) & (np.abs(starts - query) > OWN_HOURS * 3600)
     are = f"{spec.name} within {SEASON_DAYS} days of the season and {HOURS} h of the time of day"
     return Comparable(np.sort(anchors[kept]), are)
+
+
+def _times_of(root: Root, answer: Answer) -> tuple[Ints, Ints]:
+    """Epoch seconds at which each clip (frame) of a release begins, and ends."""
+    key = ("times", str(answer.release), answer.source, answer.unit)
+    if key not in root.memo:
+        spec = SPECS[answer.unit]
+        table = get_release(root, answer.release).part(answer.source).open(root, spec)
+        columns = [spec.epoch, *(["end"] if answer.unit == "clip" else [])]
+        rows = table.to_lance().to_table(columns=columns, filter=f"source = '{answer.source}'")
+        starts = rows[spec.epoch].to_numpy().astype(np.int64)
+        ends = rows["end"].to_numpy().astype("datetime64[s]").astype(np.int64) if answer.unit == "clip" else starts
+        root.memo[key] = (starts, ends)
+    found: tuple[Ints, Ints] = root.memo[key]
+    return found
 
 
 def _recorded(root: Root) -> dict[str, Ints]:

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from wxpipe.config import RunSettings
-from wxpipe.service.examples import ROWS, SEARCH, answers
+from wxpipe.service.examples import AHEAD, ROWS, SEARCH, answers
 from wxpipe.service.opened import Opened
 from wxpipe.service.problems import without_places
 from wxpipe.service.state import Here, Open, Service, json_answer
-from wxpipe.service.words import SearchBody, SearchWords, SqlWords
+from wxpipe.service.words import AheadWords, SearchBody, SearchWords, SqlWords
+from wxpipe.vectors.ahead import what_came_next
 from wxpipe.vectors.happened import what_happened
 from wxpipe.vectors.sql import run_sql
 from wxpipe.vectors.sql_link import Limits
@@ -20,6 +21,7 @@ from wxpipe.vectors.sql_rows import format_rows
 
 router = APIRouter(prefix="/v1")
 SEARCHES = answers(SEARCH, "The analogs, as `wxpipe search --json` prints them.")
+AHEADS = answers(AHEAD, "The share of analogs with cold cloud, by cell and hour.")
 ASKS = answers(ROWS, "The rows, as `wxpipe sql --format json` (or csv) prints them.", kind="array")
 MOST_ROWS = 100_000
 
@@ -34,6 +36,21 @@ async def search_by_address(words: Annotated[SearchWords, Query()], here: Here, 
 async def search_by_body(words: SearchBody, here: Here, opened: Open) -> Response:
     """The same with a body, which may be a vector instead of a time."""
     return await _search(words, here, opened)
+
+
+@router.get("/ahead", tags=["search"], summary="What came after the analogs of a time", responses=AHEADS)
+async def ahead_by_address(words: Annotated[AheadWords, Query()], here: Here, opened: Open) -> Response:
+    """The share of analogs with cold cloud by cell and hour after their end, against usual times."""
+    opened.require_release()
+
+    def found() -> dict[str, Any]:
+        answer = opened.search(words.request(opened))
+        ahead = what_came_next(opened.root, answer, words.ahead, min(words.step, words.ahead))
+        document = answer.document()
+        kept = {name: document[name] for name in ("query", "release", "source", "model", "bands", "channels")}
+        return kept | ahead.document()
+
+    return json_answer(await here.asking.do(found))
 
 
 @router.get("/sql", tags=["sql"], summary="A question in SQL", responses=ASKS)
