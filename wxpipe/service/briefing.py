@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import textwrap
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +23,7 @@ from wxpipe.satellites.catalog import Source
 from wxpipe.service.images import Look, missing, pictures
 from wxpipe.store.frames import FrameStore, frame_store
 from wxpipe.store.root import Root
+from wxpipe.vectors.ahead import Ahead
 from wxpipe.vectors.answers import Answer, Quality
 from wxpipe.vectors.ground_truth import slots_of
 
@@ -34,7 +35,7 @@ WIDTH, HEIGHT, EDGE = 11.69, 8.27, 0.4
 """Inches: A4 across, and the margin."""
 LABEL, PICTURE, GAP, SPLIT = 1.35, 0.93, 0.05, 7.65
 """Inches: the label beside a strip, a picture, the space between two, and where the right part begins."""
-ANALOGS, PICTURES, EVENTS = 5, 5, 6
+ANALOGS, PICTURES, EVENTS = 5, 6, 6
 """Of each at most so many."""
 LEADS = (6, 12, 24)
 DPI = 150
@@ -52,13 +53,13 @@ class Briefing:
     Attributes:
         channel: that pictures are shown in; `rgb` for the composite.
         link: to the page, with the same question.
-        ahead: the ensemble, as `/v1/ahead` answers it; None where it cannot be told, and ``why``.
+        ahead: the ensemble; None where it cannot be told, and ``why``.
     """
 
     answer: Answer
     channel: str
     link: str
-    ahead: Mapping[str, Any] | None = None
+    ahead: Ahead | None = None
     why: str = ""
     made: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -192,12 +193,11 @@ def _quality(sheet: _Sheet, quality: Quality, y: float) -> float:
                     color=ALARM if bad else INK, weight="bold" if bad else "normal")  # fmt: skip
     known = [coming for coming in quality.after if coming.mean is not None]
     if known:
-        told = "   ".join(
-            f"+{c.hours} h {c.mean:.2f}" + (f" (chance {c.by_chance:.2f})" if c.by_chance is not None else "")
-            for c in known
-        )
         y = sheet.lines(x, y + 0.03, "After such analogs, similarity to what came:", width, 8, color=SOFT)
-        y = sheet.lines(x, y, told, width, 8)
+        for coming in known:
+            chance = "" if coming.by_chance is None else f", by chance {coming.by_chance:.2f}"
+            sheet.text(x, y, f"+{coming.hours} h   {coming.mean:.2f}{chance}", 8)
+            y += 0.15
     return y
 
 
@@ -206,29 +206,35 @@ def _ahead(sheet: _Sheet, source: Source, briefing: Briefing, y: float) -> float
     x, width = SPLIT + 0.15, WIDTH - EDGE - SPLIT - 0.15
     sheet.text(x, y, "What came next: cold cloud, against the usual", 10, weight="bold")
     y += 0.2
-    steps = [] if briefing.ahead is None else [s for s in briefing.ahead["steps"] if s["hours"] in LEADS]
-    if not steps or briefing.ahead is None:
+    ahead = briefing.ahead
+    moments = [] if ahead is None else [moment for moment in ahead.moments if moment.hours in LEADS]
+    if ahead is None or not any(moment.share is not None for moment in moments):
         return sheet.lines(x, y, f"Not known: {briefing.why or 'nothing came next in the archive'}.", width, color=SOFT)
-    grid = int(briefing.ahead["grid"])
     wide = (width - 0.2) / len(LEADS)
     high = min(wide * source.area.rows / source.area.columns, 1.3)
-    for number, step in enumerate(steps):
+    for number, moment in enumerate(moments):
         left = x + number * (wide + 0.1)
-        share, usual = (np.array(step[key], np.float64).reshape(grid, grid) for key in ("share", "usual"))
         axes = sheet.axes(left, y, wide, high)
-        axes.imshow(share - usual, cmap=_colours(), vmin=-0.5, vmax=0.5, aspect="auto", interpolation="nearest")
-        sheet.text(left, y + high + 0.04, f"+{step['hours']} h, {step['analogs']} analogs", 7.5)
+        if moment.share is not None and moment.usual is not None:
+            difference = (moment.share - moment.usual).reshape(ahead.grid, ahead.grid)
+            axes.imshow(difference, cmap=_colours(), vmin=-0.5, vmax=0.5, aspect="auto", interpolation="nearest")
+        if moment.came is not None and moment.came.any() and not moment.came.all():
+            axes.contour(moment.came.reshape(ahead.grid, ahead.grid), levels=[0.5], colors=INK, linewidths=0.7)
+        sheet.text(left, y + high + 0.04, f"+{moment.hours} h, {moment.analogs} analogs", 7.5)
     y += high + 0.24
     _legend(sheet, x, y, width)
-    return y + 0.3
+    told = f"against {ahead.compared} {ahead.are}" + (
+        "; outlined: where it came after the query itself" if any(m.came is not None for m in moments) else ""
+    )
+    return sheet.lines(x, y + 0.27, told, width, 7, color=SOFT)
 
 
 def _legend(sheet: _Sheet, x: float, y: float, width: float) -> None:
     ramp = sheet.axes(x, y, width, 0.08)
     ramp.imshow(np.linspace(-0.5, 0.5, 101)[None], cmap=_colours(), aspect="auto")
-    sheet.text(x, y + 0.11, "rarer by 50 points", 7, color=SOFT)
-    sheet.text(x + width / 2, y + 0.11, "as usual; grey: not known", 7, color=SOFT, ha="center")
-    sheet.text(x + width, y + 0.11, "more frequent by 50 points", 7, color=SOFT, ha="right")
+    sheet.text(x, y + 0.11, "rarer (-50 %)", 7, color=SOFT)
+    sheet.text(x + width / 2, y + 0.11, "as usual", 7, color=SOFT, ha="center")
+    sheet.text(x + width, y + 0.11, "more often (+50 %)", 7, color=SOFT, ha="right")
 
 
 def _colours() -> Any:

@@ -1,5 +1,6 @@
 // The ensemble as a map: after how many of the analogs each cell was under cold cloud, and how often it is anyway.
 
+import { HOURS } from "./films.js";
 import { $, address, asked, choices, drawn, made } from "./made.js";
 import { percent, say } from "./words.js";
 
@@ -19,7 +20,7 @@ export async function load(words, source, answer, look) {
   Object.assign(map, { found: null, source, cell: null, stopping, layer: LAYERS.includes(look.layer) ? look.layer : "difference" });
   tell(say("aheadWait"));
   try {
-    const found = await asked(address("/v1/ahead", { ...words, hours: 24, step: 3 }), stopping.signal);
+    const found = await asked(address("/v1/ahead", { ...words, ahead: HOURS, step: 3 }), stopping.signal);
     const end = (answer.query.end ?? answer.query.time).replace(/[-:]/g, "").replace(/00Z$/, "Z");
     const channel = found.channel in source.channels ? found.channel : Object.keys(source.channels)[0];
     map.picture = address(`/v1/frames/${source.source}/${end}/${channel}.webp`, { width: Math.max(500, source.reduced[1] + 1) });
@@ -45,10 +46,10 @@ export function show() {
   const body = $("ahead-body"), { found } = map;
   const leads = group("steps", choices(found.steps.map((one) => one.hours), step.hours, (hours) => `+${hours}`, (lead) => choose({ lead }, true)));
   const layers = group("layer", choices(LAYERS, map.layer, say, (layer) => choose({ layer }, false)));
-  const told = made("output", "", { className: "soft" });
-  const known = step.share.some((value) => value !== null);
+  const told = made("output", say("hint"), { className: "soft" });
+  const known = step.share?.some((value) => value !== null);
   const words = known ? say("aheadIs", { n: step.analogs, hours: step.hours, m: step.usual_of, are: found.are }) : say("aheadNone", { why: say("noAnalog") });
-  body.replaceChildren(leads, layers, picture(step, told), legend(), told, made("p", words, { className: "soft" }), made("p", cold(found.cold), { className: "soft" }));
+  body.replaceChildren(leads, layers, picture(step, told), legend(Boolean(step.came)), told, made("p", words, { className: "soft" }), made("p", cold(found.cold), { className: "soft" }));
   body.ariaBusy = "false";
   if (held) body.querySelector(`[data-held="${held}"] :is([aria-pressed=true])`)?.focus();
 }
@@ -82,6 +83,7 @@ function picture(step, told) {
       parts.push(drawn("text", { class: "sign", x: x + wide / 2, y: y + high / 2 + 4.5, "text-anchor": "middle" }, value < 0 ? "−" : "+"));
     }
   }
+  parts.push(...outline(step.came, n, wide, high));
   const cursor = drawn("rect", { class: "cursor", width: wide, height: high, visibility: "hidden" });
   const svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${height}`, "aria-hidden": "true" }, ...parts, cursor);
   const frame = made("div", "", { className: "map", tabIndex: 0, role: "application", ariaLabel: say("map", { hours: step.hours }) });
@@ -96,6 +98,18 @@ function picture(step, told) {
   listen(frame, n, at);
   if (map.cell !== null) at(map.cell);
   return frame;
+}
+
+/** The edge of where the query's own future, as far as the archive knows it, had cold cloud. */
+function outline(came, n, wide, high) {
+  if (!came) return [];
+  const there = (x, y) => x >= 0 && y >= 0 && x < n && y < n && Boolean(came[y * n + x]);
+  let path = "";
+  for (let y = 0; y <= n; y++) for (let x = 0; x <= n; x++) {
+    if (there(x, y) !== there(x, y - 1)) path += `M${x * wide} ${y * high}h${wide}`;
+    if (there(x, y) !== there(x - 1, y)) path += `M${x * wide} ${y * high}v${high}`;
+  }
+  return [drawn("path", { class: "came", d: path })];
 }
 
 function listen(frame, n, at) {
@@ -116,7 +130,7 @@ function listen(frame, n, at) {
 }
 
 function valueOf(step, cell) {
-  const share = step.share[cell], usual = step.usual[cell];
+  const share = step.share?.[cell], usual = step.usual?.[cell];
   if (map.layer === "usual") return usual ?? null;
   if (share === null || share === undefined) return null;
   if (map.layer === "share") return share;
@@ -124,23 +138,23 @@ function valueOf(step, cell) {
 }
 
 function numbers(step, cell, n) {
-  const share = step.share[cell], usual = step.usual[cell], where = { x: (cell % n) + 1, y: Math.floor(cell / n) + 1 };
+  const share = step.share?.[cell], usual = step.usual?.[cell], where = { x: (cell % n) + 1, y: Math.floor(cell / n) + 1 };
   if (typeof share !== "number" || typeof usual !== "number") return say("cellUnknown", where);
   const points = Math.round((share - usual) * 100);
   return say("cell", { ...where, share: percent(share), usual: percent(usual), difference: `${points < 0 ? "−" : "+"}${Math.abs(points)}` });
 }
 
-function legend() {
+function legend(came) {
   const difference = map.layer === "difference", box = made("div", "", { className: "legend" }), ends = made("div", "", { className: "ends" });
   ends.append(...(difference ? ["− 50", "0", "+ 50"] : ["0", "50", "100 %"]).map((text) => made("span", text)));
   box.append(made("div", "", { className: `ramp ${difference ? "difference" : "share"}` }), ends,
     made("div", say(difference ? "legendDifference" : "legendShare")));
+  if (came) box.append(made("div", say("came_"), { className: "outlined" }));
   return box;
 }
 
 function cold(described) {
-  if (described.kelvin !== null) return say("colder", described);
-  return say("uncalibrated", { grey: described.grey, share: percent(described.share ?? 0) });
+  return say(described.kelvin === null ? "uncalibrated" : "colder", { ...described, share: percent(described.share) });
 }
 
 function tell(words) {

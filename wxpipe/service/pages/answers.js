@@ -53,9 +53,9 @@ function picture(film, choose) {
 function about(film) {
   const time = began(film.place), heading = made("h3"), local = kst(time);
   heading.append(made("span", film.place.rank ? String(film.place.rank) : film.heading, { className: "rank" }), made("span", time.slice(0, 10)));
-  const same = local.slice(0, 10) === time.slice(0, 10);
-  const clocks = made("p", `${utc(time).slice(11)} · ${same ? local.slice(11) : `${local.slice(11)} (+1)`}`, { className: "clocks" });
-  clocks.title = local;
+  const clocks = made("p", "", { className: "clocks", title: local });
+  const later = local.slice(0, 10) === time.slice(0, 10) ? "" : " (+1)";
+  clocks.append(made("span", utc(time).slice(11)), made("span", `= ${local.slice(11)}${later}`));
   return film.place.rank ? [heading, clocks] : [heading, clocks, film.now];
 }
 

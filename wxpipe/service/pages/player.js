@@ -45,7 +45,7 @@ export function goHours(hours) {
 export function runOn(on, at = clock.at) {
   clock.on = on;
   clock.at = on ? at : Math.min(at, clock.own - 1);
-  if (on) for (const film of clock.films) film.runOn();
+  if (on) for (const film of clock.films) film.runOn().then(() => { if (clock.films.includes(film)) draw(); });
   $("run").ariaPressed = String(on);
   draw();
 }

@@ -10,13 +10,8 @@ export function share(answered, of) {
   [answer, source] = [answered, of];
   for (const form of ["pdf", "png"]) {
     const words = { ...question(source), at: answer.query.start ?? answer.query.time, channel: view.channel };
-    Object.assign($(`briefing-${form}`), { href: address(`/v1/briefing.${form}`, words), download: named(form) });
+    Object.assign($(`briefing-${form}`), { href: address(`/v1/briefing.${form}`, words), download: "" });
   }
-}
-
-function named(form) {
-  const time = (answer.query.start ?? answer.query.time).replace(/[-:]/g, "").slice(0, 13);
-  return `wxpipe-${source.source}-${time}.${form}`;
 }
 
 $("copy").addEventListener("click", async () => {

@@ -9,13 +9,16 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
-from wxpipe.service.briefing import Briefing, SheetForm, draw_briefing
+from wxpipe.errors import NotFoundError, UsageError
+from wxpipe.service.briefing import LEADS, Briefing, SheetForm, draw_briefing
 from wxpipe.service.examples import files
 from wxpipe.service.images import channels_of
 from wxpipe.service.opened import Opened
+from wxpipe.service.problems import told
 from wxpipe.service.state import Here, Open
 from wxpipe.service.words import SearchWords
 from wxpipe.store.frames import frame_store
+from wxpipe.vectors.ahead import what_came_next
 from wxpipe.vectors.answers import Answer, iso
 from wxpipe.vectors.happened import what_happened
 
@@ -47,7 +50,8 @@ async def briefing(
     )
 
 
-def _drawn(opened: Opened, words: BriefingWords, form: SheetForm, address: str) -> bytes:
+def _drawn(opened: Opened, words: BriefingWords, form: SheetForm, address: str) -> tuple[bytes, str]:
+    """The sheet, and a name for it."""
     answer = opened.search(words.request(opened))
     if words.events_within:
         happened = what_happened(opened.root, answer, words.events_within, words.events_where)
@@ -56,8 +60,15 @@ def _drawn(opened: Opened, words: BriefingWords, form: SheetForm, address: str) 
     bands = source.satellite.channels.items()
     channel = words.channel or next((name for name, own in bands if own.band == "ir"), next(iter(bands))[0])
     channels_of(frame_store(opened.root, source), channel)
-    sheet = Briefing(answer, channel, f"{address}?{_question(words, answer, channel)}")
-    return draw_briefing(opened.root, sheet, form)
+    ahead, why = None, ""
+    try:
+        ahead = what_came_next(opened.root, answer, step=LEADS[0])
+    except (UsageError, NotFoundError) as error:  # the rest of the sheet is worth having without it
+        why = told(error, opened.root.url)
+    sheet = Briefing(answer, channel, f"{address}?{_question(words, answer, channel)}", ahead, why)
+    begins = answer.query.start
+    name = f"wxpipe-{source.id}" + ("" if begins is None else f"-{begins:%Y%m%dT%H%M}")
+    return draw_briefing(opened.root, sheet, form), name
 
 
 def _question(words: BriefingWords, answer: Answer, channel: str) -> str:
