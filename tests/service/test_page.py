@@ -20,6 +20,13 @@ AT = "2011-03-03T08:00Z"
 ALL = "exclude_hours=0&episodes=off"
 """So that the three days have ten analogs."""
 
+REACHABLE = """
+    [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")]
+        .filter((one) => one.checkVisibility() && one.tabIndex >= 0).length
+"""
+LOOKS = [(1440, "light"), (390, "dark"), *(pytest.param(*look, marks=pytest.mark.slow) for look in (
+    (1440, "dark"), (390, "light")))]  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def served(tiny: TinyRoot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -123,7 +130,7 @@ def test_a_filter_is_asked_and_the_browser_goes_back_to_before(window: Browser) 
         clocks = page.locator("#analogs .clocks").all_inner_texts()
         assert clocks
         assert all(said.startswith(("09:", "10:")) for said in clocks), clocks
-        page.get_by_label("Years").fill("2019")
+        page.get_by_role("textbox", name="Years").fill("2019")
         page.keyboard.press("Enter")
         until(page, "() => document.getElementById('note').textContent.includes('No analog')")
         page.go_back()
@@ -278,6 +285,13 @@ def test_newer_data_are_asked_for_only_where_the_newest_are_looked_at(window: Br
             assert len([url for url in asked if "/v1/search" in url]) == wanted
 
 
+def test_a_page_that_a_browser_has_already_may_load_what_it_could_before(served: Running) -> None:
+    first = served.get("/")
+    again = served.client.get("/", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
+
+
 def test_it_speaks_korean(window: Browser) -> None:
     with window.page(f"?at={AT}") as page:
         page.get_by_role("button", name="한국어").click()
@@ -294,8 +308,7 @@ def test_it_speaks_korean(window: Browser) -> None:
 def test_the_keyboard_reaches_everything(window: Browser) -> None:
     with window.page(f"?at={AT}&{ALL}&events_within=12") as page:
         page.wait_for_selector(".map")
-        wanted = page.evaluate("""[...document.querySelectorAll(
-            "a[href], button, input, select, summary, [tabindex='0']")].filter((one) => one.checkVisibility() && one.tabIndex >= 0).length""")  # fmt: skip
+        wanted = page.evaluate(REACHABLE)
         page.evaluate("document.activeElement.blur()")
         seen = []
         for _ in range(wanted + 1):
@@ -310,14 +323,7 @@ def test_the_keyboard_reaches_everything(window: Browser) -> None:
         assert len([one for one in seen if one[0] != "BODY"]) >= wanted
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"),
-    [
-        (1440, "light"),
-        (390, "dark"),
-        *(pytest.param(*look, marks=pytest.mark.slow) for look in ((1440, "dark"), (390, "light"))),
-    ],
-)
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_a_person_with_poor_sight_can_use_it(window: Browser, width: int, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install .[test]")
     with window.page(f"?at={AT}&{ALL}&events_within=12&season=own", width=width, color_scheme=scheme,

@@ -10,7 +10,7 @@ export function share(answered, of) {
   [answer, source] = [answered, of];
   for (const form of ["pdf", "png"]) {
     const words = { ...question(source), at: answer.query.start ?? answer.query.time, channel: view.channel };
-    Object.assign($(`briefing-${form}`), { href: address(`/v1/briefing.${form}`, words), download: "" });
+    $(`briefing-${form}`).href = address(`/v1/briefing.${form}`, words);
   }
 }
 

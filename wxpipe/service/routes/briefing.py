@@ -44,10 +44,9 @@ async def briefing(
     """Query, analogs, quality, what came next and what happened, with a link to the page; the words are a search's."""
     opened.require_release()
     address = str(request.base_url)
-    data = await here.asking.do(lambda: _drawn(opened, words, form, address))
-    return Response(
-        data, media_type=MEDIA_TYPES[form], headers={"Content-Disposition": f"inline; filename=wxpipe.{form}"}
-    )
+    data, name = await here.asking.do(lambda: _drawn(opened, words, form, address))
+    headers = {"Content-Disposition": f"attachment; filename={name}.{form}"}
+    return Response(data, headers=headers, media_type=MEDIA_TYPES[form])
 
 
 def _drawn(opened: Opened, words: BriefingWords, form: SheetForm, address: str) -> tuple[bytes, str]:
