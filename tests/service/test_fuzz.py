@@ -14,7 +14,7 @@ from tests.service.running import PATIENCE, Running
 from tests.vectors.tiny_root import SOURCE
 
 AT = "2011-03-03T08:00Z"
-EVERY_ADDRESS = 16
+EVERY_ADDRESS = 20
 
 
 def fuzz(service: Running, examples: int) -> dict[str, set[int]]:

@@ -180,6 +180,10 @@ def test_all_run_on_into_what_came_next_and_say_what_is_missing(window: Browser)
         assert question(page).get("frame") != "0"
         page.get_by_role("button", name="Run on").click()
         assert text(page, "#when") == "6.0 h into the clip"
+    with window.page(f"?at={AT}&{ALL}&frame=21&run=on") as page:
+        shown(page)
+        assert text(page, "#when") == "+2 h, what came next"
+        assert "2011-03-03 16:00 UTC" in text(page, "#query .now")
 
 
 def test_the_map_tells_the_numbers_of_each_cell(window: Browser, served: Running) -> None:

@@ -133,7 +133,9 @@ def _strips(sheet: _Sheet, root: Root, store: FrameStore, briefing: Briefing) ->
     """The query's row, and a row an analog: a label and some pictures from first to last."""
     answer = briefing.answer
     query, analogs = answer.query, answer.analogs[:ANALOGS]
-    rows = [(query.id, query.start, ("Query",))] if query.id is not None and query.start is not None else []
+    rows: list[tuple[str, datetime, tuple[str, ...]]] = []
+    if query.id is not None and query.start is not None:
+        rows.append((query.id, query.start, ("Query",)))
     rows += [(analog.id, analog.start, _label(analog.rank, analog.similarity, analog.distance)) for analog in analogs]
     epochs = {name: int(start.timestamp()) for name, start, _ in rows}
     slots = slots_of(root, store.source, answer.unit, epochs)
@@ -150,8 +152,6 @@ def _strips(sheet: _Sheet, root: Root, store: FrameStore, briefing: Briefing) ->
         y += high + 0.29
     if not analogs:
         sheet.text(EDGE, y + 0.1, "No analog satisfies the filter.", 11, color=ALARM, weight="bold")
-    elif len(answer.analogs) > ANALOGS:
-        sheet.text(EDGE, y, f"the first {ANALOGS} of {len(answer.analogs)} analogs", 7.5, color=SOFT)
 
 
 def _label(rank: int, similarity: float | None, distance: float) -> tuple[str, ...]:
@@ -161,8 +161,8 @@ def _label(rank: int, similarity: float | None, distance: float) -> tuple[str, .
 
 def _strip(sheet: _Sheet, store: FrameStore, slots: Sequence[int], channel: str, place: tuple[float, float]) -> None:
     y, high = place
-    spread = np.unique(np.linspace(0, len(slots) - 1, PICTURES).round().astype(int)) if slots else []
-    chosen = [slots[n] for n in spread]
+    places = np.linspace(0, len(slots) - 1, PICTURES).round().astype(int)
+    chosen = [slots[n] for n in np.unique(places)] if slots else []
     found: Sequence[npt.NDArray[np.uint8] | None] = [None] * len(chosen)
     if chosen:
         try:
@@ -204,7 +204,7 @@ def _quality(sheet: _Sheet, quality: Quality, y: float) -> float:
 def _ahead(sheet: _Sheet, source: Source, briefing: Briefing, y: float) -> float:
     """Maps of the difference between the analogs' and the usual share of cold cloud; returns where they end."""
     x, width = SPLIT + 0.15, WIDTH - EDGE - SPLIT - 0.15
-    sheet.text(x, y, "What came next: cold cloud, against the usual", 10, weight="bold")
+    sheet.text(x, y, "What came next: cold cloud against usual", 10, weight="bold")
     y += 0.2
     ahead = briefing.ahead
     moments = [] if ahead is None else [moment for moment in ahead.moments if moment.hours in LEADS]
@@ -263,6 +263,7 @@ def _foot(sheet: _Sheet, source: Source, briefing: Briefing) -> None:
     trained = "trained" if answer.trained else "NOT TRAINED"
     facts = [f"release {answer.release}", f"model {answer.model} ({trained})", f"index {answer.index}",
              f"pictures: {briefing.channel}", "grey values, not temperatures",
+             f"first {ANALOGS} of {len(answer.analogs)} analogs" if len(answer.analogs) > ANALOGS else "",
              f"imagery: {source.satellite.imagery}" if source.satellite.imagery else ""]  # fmt: skip
     y = HEIGHT - 0.83
     if answer.warning:

@@ -113,8 +113,8 @@ def missing(store: FrameStore, slots: Sequence[int], channel: str) -> list[int]:
     """Which of some slots' pictures are not stored, by their place in ``slots``; of a composite, any part of them."""
     indices = [store.channel_index(name) for name in channels_of(store, channel)]
     first = min(slots)
-    stored = (store.slots("rows", first, max(slots) + 1)[:, indices] > 0).all(axis=1)
-    return [place for place, slot in enumerate(slots) if not stored[slot - first]]
+    rows = store.slots("rows", first, max(slots) + 1)[:, indices]
+    return [place for place, slot in enumerate(slots) if not rows[slot - first].all()]
 
 
 def tag_of(*parts: object) -> str:

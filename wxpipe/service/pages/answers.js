@@ -23,7 +23,8 @@ export function showAnswer(answer, source, channel, choose) {
 /** Says under the query whether what it shows is what really came. */
 export function tellOwn(query, hours) {
   if (!query) return;
-  const words = hours ? say(query.gone.hidden ? "ownFuture" : "ownUnknown") : "";
+  const there = query.shows();
+  const words = hours && there !== undefined ? say(there ? "ownFuture" : "ownUnknown") : "";
   if (query.own.textContent !== words) query.own.textContent = words;
 }
 

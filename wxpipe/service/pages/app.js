@@ -74,12 +74,18 @@ function show() {
   showQuality(answer.quality);
   showEvents(answer.happened, (hours) => ask({ events_within: hours }));
   calendar.load(answer, source);
-  const exactly = { ...view.question(source), at: began(answer.query) };
-  delete exactly.events_within;
-  if (answer.analogs.length) ahead.load(exactly, source, answer, view.view);
+  if (answer.analogs.length) lookAhead();
   else $("ahead-body").replaceChildren();
   share(answer, source);
   showAge();
+}
+
+/** The ensemble of the answer that is shown, also where a newer one has come since. */
+async function lookAhead() {
+  const { answer, source } = page, words = { ...view.question(source), at: began(answer.query) };
+  delete words.events_within;
+  await ahead.load(words, source, answer, view.view);
+  ahead.follow(player.hoursAfter());
 }
 
 /** The bands that pictures are shown in: a button each, or, of many, those that all satellites share. */
@@ -102,7 +108,6 @@ function showPictures() {
   showChannels();
   page.films = showAnswer(answer, source, view.view.channel, (time) => ask({ at: time.replace(":00Z", "Z"), frame: "0", run: "" }));
   player.show(page.films, source, answer.unit);
-  if (player.runningOn()) player.runOn(true);
   share(answer, source);
 }
 
@@ -166,7 +171,7 @@ addEventListener("popstate", () => {
   view.read();
   restore();
   if (key() !== page.asked) search();
-  else { showPictures(); ahead.load({ ...view.question(page.source), at: began(page.answer.query) }, page.source, page.answer, view.view); }
+  else { showPictures(); lookAhead(); }
 });
 const refresh = () => { if (!document.hidden && view.view.at === "latest" && page.answer) search(true); };
 setInterval(refresh, REFRESH);

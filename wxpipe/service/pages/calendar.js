@@ -4,7 +4,7 @@ import { began } from "./answers.js";
 import { $, asked, drawn, made } from "./made.js";
 import { say, score, spoken, utc } from "./words.js";
 
-const ROW = 20, LEFT = 42, TOP = 16, DAY = 86_400_000, SEASON = 45;
+const ROW = 20, LANE = 18, LEFT = 42, TOP = 16, DAY = 86_400_000, SEASON = 45;
 const shown = { answer: null, source: null, months: {}, width: 0 };
 
 export async function load(answer, source) {
@@ -24,16 +24,14 @@ export function draw() {
   const box = $("calendar-body"), { answer } = shown;
   const width = Math.max(300, box.clientWidth), places = [answer.query, ...answer.analogs];
   const years = [...new Set([...Object.keys(shown.months).map((month) => month.slice(0, 4)), ...places.map((place) => began(place).slice(0, 4))])].sort();
-  const at = (day) => LEFT + ((width - LEFT - 12) * day) / 366, row = (year) => TOP + years.indexOf(year) * ROW;
-  const parts = [...months(at, years, row), ...season(at, years, row), ...grid(years, row, width)];
-  const seen = new Map();
-  for (const analog of [...answer.analogs].reverse()) parts.push(mark(analog, at, row, seen));
-  const x = at(dayOf(began(answer.query))), y = row(began(answer.query).slice(0, 4)) + ROW / 2;
-  parts.push(drawn("path", { class: "asked", d: `M${x} ${y - 8}L${x + 8} ${y}L${x} ${y + 8}L${x - 8} ${y}Z` }, drawn("title", {}, `${say("query")}, ${utc(began(answer.query))}`)));
-  const height = TOP + years.length * ROW + 4;
+  const at = (day) => LEFT + ((width - LEFT - 12) * day) / 366;
+  const rows = laid(years, places, at), row = (year) => rows.get(year).top, height = (year) => rows.get(year).height;
+  const parts = [...months(at, row, height), ...season(at, years, row, height), ...grid(years, row, height, width)];
+  for (const [place, { x, y }] of rows.marks) parts.push(place.rank ? mark(place, x, y) : asked_(place, x, y));
+  const whole = row(years.at(-1)) + height(years.at(-1)) + 4;
   const held = document.activeElement?.closest?.("#calendar-body [data-rank]")?.dataset.rank;
   const open = box.querySelector("details")?.open ?? false;
-  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": say("calendarIs") }, ...parts);
+  const svg = drawn("svg", { viewBox: `0 0 ${width} ${whole}`, width, height: whole, role: "group", "aria-label": say("calendarIs") }, ...parts);
   box.replaceChildren(svg, list(open));
   if (held) box.querySelector(`[data-rank="${held}"]`)?.focus();
 }
@@ -41,43 +39,64 @@ export function draw() {
 const dayOf = (time) => (Date.parse(time) - Date.parse(`${time.slice(0, 4)}-01-01T00:00:00Z`)) / DAY;
 const firstOf = (month) => dayOf(`2012-${String(month).padStart(2, "0")}-01T00:00:00Z`);
 
-function months(at, years, row) {
+/** Rows as high as their marks need: those that would cover each other are below each other. */
+function laid(years, places, at) {
+  const rows = new Map(), marks = new Map();
+  let top = TOP;
+  for (const year of years) {
+    const lanes = [];
+    for (const place of places.filter((one) => began(one).startsWith(year))) {
+      const x = at(dayOf(began(place))), free = lanes.findIndex((taken) => taken.every((other) => Math.abs(other - x) >= LANE));
+      const lane = free < 0 ? lanes.push([]) - 1 : free;
+      lanes[lane].push(x);
+      marks.set(place, { x, y: top + lane * LANE + ROW / 2 });
+    }
+    const height = Math.max(ROW, lanes.length * LANE + 2);
+    rows.set(year, { top, height });
+    top += height;
+  }
+  return Object.assign(rows, { marks });
+}
+
+function months(at, row, height) {
   return Object.entries(shown.months).filter(([, found]) => found.slots?.good).map(([name, found]) => {
     const month = Number(name.slice(5)), x = at(firstOf(month)), share = found.slots.good / Math.max(found.slots.scheduled ?? 1, found.slots.good);
     const title = drawn("title", {}, `${name}: ${Math.round(share * 100)} % ${say("pictures")}`);
     const end = month === 12 ? 366 : firstOf(month + 1);
-    return drawn("rect", { class: "there", x, y: row(name.slice(0, 4)) + 2, width: at(end) - x - 1, height: ROW - 4, "fill-opacity": (0.25 + 0.75 * share).toFixed(2) }, title);
+    return drawn("rect", { class: "there", x, y: row(name.slice(0, 4)) + 2, width: at(end) - x - 1, height: height(name.slice(0, 4)) - 4, "fill-opacity": (0.25 + 0.75 * share).toFixed(2) }, title);
   });
 }
 
 /** The season that the filter leaves, which may go over the turn of the year. */
-function season(at, years, row) {
+function season(at, years, row, height) {
   const wanted = shown.answer.filters?.season;
   if (!wanted || !years.length) return [];
   const [month, day] = wanted.split("-").map(Number), middle = firstOf(month) + day - 1, half = shown.answer.filters.season_days ?? SEASON;
   const [from, to] = [middle - half, middle + half];
   const spans = from < 0 ? [[0, to], [from + 366, 366]] : to > 366 ? [[from, 366], [0, to - 366]] : [[from, to]];
-  return spans.map(([a, b]) => drawn("rect", { class: "season", x: at(a), y: TOP, width: at(b) - at(a), height: row(years.at(-1)) + ROW - TOP }, drawn("title", {}, say("inSeason"))));
+  return spans.map(([a, b]) => drawn("rect", { class: "season", x: at(a), y: TOP, width: at(b) - at(a), height: row(years.at(-1)) + height(years.at(-1)) - TOP }, drawn("title", {}, say("inSeason"))));
 }
 
-function grid(years, row, width) {
+function grid(years, row, height, width) {
   const name = new Intl.DateTimeFormat(spoken(), { month: width > 560 ? "short" : "narrow", timeZone: "UTC" });
   const space = (width - LEFT - 12) / 366;
   const heads = Array.from({ length: 12 }, (_, month) => drawn("text", { x: LEFT + space * (firstOf(month + 1) + 2), y: 11 }, name.format(Date.UTC(2012, month, 5))));
-  const rows = years.flatMap((year) => [drawn("text", { x: 2, y: row(year) + ROW / 2 + 4 }, year),
-    drawn("line", { class: "rule", x1: LEFT, x2: width - 12, y1: row(year) + ROW, y2: row(year) + ROW })]);
+  const rows = years.flatMap((year) => [drawn("text", { x: 2, y: row(year) + height(year) / 2 + 4 }, year),
+    drawn("line", { class: "rule", x1: LEFT, x2: width - 12, y1: row(year) + height(year), y2: row(year) + height(year) })]);
   return [...heads, ...rows];
 }
 
-function mark(analog, at, row, seen) {
-  const time = began(analog), key = `${time.slice(0, 4)} ${Math.round(dayOf(time) / 8)}`, before = seen.get(key) ?? 0;
-  seen.set(key, before + 1);
-  const x = at(dayOf(time)), y = row(time.slice(0, 4)) + ROW / 2;
+function asked_(query, x, y) {
+  const title = drawn("title", {}, `${say("query")}, ${utc(began(query))}`);
+  return drawn("path", { class: "asked", d: `M${x} ${y - 8}L${x + 8} ${y}L${x} ${y + 8}L${x - 8} ${y}Z` }, title);
+}
+
+function mark(analog, x, y) {
+  const time = began(analog);
   const similar = analog.similarity === null ? "" : `, ${say("similarity")} ${score(analog.similarity)}`;
   const words = `${say("analog")} ${analog.rank}, ${utc(time)}${similar}`;
-  const one = drawn("a", { href: `#analog-${analog.rank}`, class: "mark", "aria-label": words, "data-rank": analog.rank, transform: `translate(${x} ${y})` },
+  return drawn("a", { href: `#analog-${analog.rank}`, class: "mark", "aria-label": words, "data-rank": analog.rank, transform: `translate(${x} ${y})` },
     drawn("title", {}, words), drawn("circle", { r: analog.rank === 1 ? 9 : 8 }), drawn("text", { y: 4, "text-anchor": "middle" }, String(analog.rank)));
-  return one;
 }
 
 function list(open) {

@@ -28,7 +28,7 @@ function item(one) {
   const words = [];
   if (one.climatology !== null) words.push(say("usually", { n: rounded(one.climatology * one.analogs), m: one.analogs }));
   if (one.interval) words.push(say("interval", { low: percent(one.interval[0]), high: percent(one.interval[1]) }));
-  if (one.p_adjusted !== null) words.push(`p ${one.p_adjusted < 0.001 ? "< .001" : `= ${one.p_adjusted.toFixed(3).slice(1)}`}`);
+  if (one.p_adjusted !== null) words.push(`p ${one.p_adjusted < 0.001 ? "< .001" : `= ${one.p_adjusted.toFixed(3).replace(/^0/, "")}`}`);
   if (one.unknown) words.push(say("outside", { n: one.unknown }));
   const line = made("p", words.join(" · "), { className: "soft" });
   if (one.ranks.length) line.append(made("span", words.length ? " · " : ""), ...links(one.ranks));

@@ -1,7 +1,7 @@
 // The films of the query and its analogs: the frames of a clip, and, once somebody wants to see them, those that came after.
 
 import { address, asked, made } from "./made.js";
-import { both, say } from "./words.js";
+import { both, say, utc } from "./words.js";
 
 export const HOURS = 24;
 const EVERY = 60, WIDTHS = [200, 280, 375, 560];
@@ -77,13 +77,19 @@ export class Film {
     const there = strip?.picture && !strip.missing.has(place);
     this.gone.hidden = Boolean(there);
     if (!there) this.gone.textContent = strip ? this.absent(at - own) : say("loading");
-    const later = at < own ? "" : both(this.time(at - own));
+    const later = at < own ? "" : (this.place.rank ? utc : both)(this.time(at - own));
     if (this.now.textContent !== later) this.now.textContent = later;
     const pen = this.canvas.getContext("2d");
     if (!there) return void pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
     const { width, height } = strip.picture, rows = height / strip.frames;
     if (this.canvas.width !== width || this.canvas.height !== rows) Object.assign(this.canvas, { width, height: rows });
     pen.drawImage(strip.picture, 0, place * rows, width, rows, 0, 0, width, rows);
+  }
+
+  /** Whether it shows a frame; undefined as long as nobody knows. */
+  shows() {
+    const strip = this.at < framesOf(this.source, this.unit) ? this.past : this.after;
+    return strip ? this.gone.hidden : undefined;
   }
 
   /** When a frame of what came next was. */

@@ -27,7 +27,12 @@ export function show(films, source, unit) {
   slider.max = clock.own + clock.after - 1;
   scale();
   for (const film of films) film.load();
+  if (clock.on) loadNext();
   go(Math.min(clock.at, slider.max));
+}
+
+function loadNext() {
+  for (const film of clock.films) film.runOn().then(() => { if (clock.films.includes(film)) draw(); });
 }
 
 /** Goes to a frame; one beyond the clips switches running on, for there is nothing else to see there. */
@@ -44,8 +49,8 @@ export function goHours(hours) {
 
 export function runOn(on, at = clock.at) {
   clock.on = on;
-  clock.at = on ? at : Math.min(at, clock.own - 1);
-  if (on) for (const film of clock.films) film.runOn().then(() => { if (clock.films.includes(film)) draw(); });
+  clock.at = on || !clock.films.length ? at : Math.min(at, clock.own - 1);
+  if (on) loadNext();
   $("run").ariaPressed = String(on);
   draw();
 }

@@ -8,6 +8,8 @@ const QUESTION = {
   source: "", at: "latest", bands: "auto", season: "", hours: "", years: "", where: "", events_within: "",
   exclude_hours: "24", episodes: "on", k: "10",
 };
+/** Films on one screen: each is some pictures to load. */
+const MOST = 30;
 const LOOK = { channel: "", frame: "0", run: "", lead: "", layer: "difference" };
 const ALL = { ...QUESTION, ...LOOK };
 
@@ -18,6 +20,7 @@ export let pinned = "";
 export function read() {
   const words = new URLSearchParams(location.search);
   for (const name of Object.keys(ALL)) view[name] = words.get(name) ?? ALL[name];
+  if (!(Number(view.k) >= 1 && Number(view.k) <= MOST)) view.k = ALL.k;
   pinned = /^\d{1,9}$/.test(words.get("release") ?? "") ? words.get("release") : "";
   speak(words.get("language") ?? spoken());
 }
