@@ -252,7 +252,7 @@ def lance_method(archive: Archive) -> Method:
     import lancedb
     import pyarrow as pa
 
-    from wxpipe.vectors.index import bypasses, ensure_index, nearest
+    from wxpipe.vectors.index import ensure_index, exact_probes, is_narrow, nearest
 
     vectors, starts = archive.rows.vectors, archive.rows.starts
     count, width = vectors.shape
@@ -280,7 +280,10 @@ def lance_method(archive: Archive) -> Method:
         return "(start_epoch % 86400) >= 21600 AND (start_epoch % 86400) < 25200"
 
     def way(query: Floats, rows: Ranges, k: int) -> Found:
-        probes = None if bypasses(index["kind"], count, rows.count) else index["probes"]
+        by_time, kind = 1 < len(rows) <= FEW_SLICES or rows.count < count, index["kind"]
+        by_time &= len(rows) <= FEW_SLICES
+        exact = kind == "exact" or is_narrow(count, rows.count)
+        probes = exact_probes(kind, rows.count, by_time) if exact else index["probes"]
         found = nearest(table, query, k, where(rows), probes=probes, columns=["start_epoch"])
         return (found["start_epoch"].to_numpy() - FIRST) // CADENCE  # type: ignore[no-any-return]
 

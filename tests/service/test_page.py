@@ -33,7 +33,8 @@ def served(tiny: TinyRoot, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A server of the small root, of whose searches it was measured how good they are."""
     root = tmp_path_factory.mktemp("page") / "root"
     measure(copy_of(Path(tiny.root.url), root).root, "tiny", samples=60)
-    with running(root, WXPIPE_SERVICE_RATE="100000", WXPIPE_SERVICE_BURST="100000") as found:
+    with running(root, WXPIPE_SERVICE_RATE="100000", WXPIPE_SERVICE_BURST="100000",
+                 WXPIPE_SERVICE_SECONDS="600") as found:  # fmt: skip
         yield found
 
 

@@ -16,6 +16,7 @@ from wxpipe.similarity.ks import CountArray, FloatArray, IntArray, frame_pair_si
 # Up to here a table of all pairs of frames (9 bytes each, 150 MB) marks and holds the similarities; with more
 # frames the pairs that occur are sorted out, which takes 70 bytes for each frame of each pair of clips.
 TABLE_FRAMES = 4096
+TABLE_USE = 16
 
 
 def clip_similarities(
@@ -47,7 +48,9 @@ def clip_similarities(
     pairs = np.ascontiguousarray(clip_pairs, np.int64)
     frames, local = np.unique(clip_frames, return_inverse=True)
     positions = np.ascontiguousarray(local.reshape(clip_frames.shape), np.int64)
-    if len(frames) > TABLE_FRAMES:
+    # A table costs by the square of the frames, sorting by the pairs: where few of the table would be used, sorting is
+    # quicker.
+    if len(frames) > TABLE_FRAMES or len(frames) ** 2 > TABLE_USE * positions.shape[1] * len(pairs):
         return _by_sorting(cdfs, frames, positions, pairs, sizes, device)
     wanted = np.zeros((len(frames), len(frames)), np.bool_)
     _mark(positions, pairs, wanted)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +28,13 @@ from wxpipe.store.arrays import (
     shard_key,
     write_shard,
 )
+from wxpipe.store.chunk_reads import map_chunks
 from wxpipe.store.counted import write_counted
 from wxpipe.store.frames import FrameStore, frame_store, runs
 from wxpipe.store.root import Root
 from wxpipe.store.stage import Context, Outcome, Partition, done_partitions, fingerprint_of
 
+Made = TypeVar("Made")
 CONTRACT = 1
 LARGEST_CHUNK = 16
 """Slots of a chunk: 16 read three times as fast as one, and a clip's 20 frames touch two or three of them."""
@@ -82,20 +84,36 @@ class HistogramStore:
                   if cdfs[at : at + spec.chunk[0]].any()}  # fmt: skip
         write_shard(self.root.objects, self.folder, spec, (self.axis.day_start(day) // len(cdfs), 0, 0, 0), chunks)
 
-    @cached_property
-    def _array(self) -> Any:
-        return self.root.group(self.folder)["cdf"]
-
     def read(self, slots: npt.NDArray[np.integer[Any]]) -> CountArray:
         """CDFs of some slots in their order, (n, channel, bin, cell); zeros where no picture is stored.
 
         Raises:
             NotFoundError: no CDFs of this layout were ever made.
         """
-        out = np.empty((len(slots), *self._array.shape[1:]), self._array.dtype)
-        for start, stop, where in runs(np.asarray(slots, np.int64)):
-            out[where] = self._array[start:stop]
+        assert self._laid_out
+        spec, wanted = self.array_spec, np.asarray(slots, np.int64)
+        out = np.zeros((len(wanted), *spec.shape[1:]), spec.dtype)
+        order = np.argsort(wanted, kind="stable")
+        ordered = wanted[order]
+
+        def take(number: int, data: bytes | None) -> None:
+            if data is not None:
+                first = number * spec.chunk[0]
+                low, high = np.searchsorted(ordered, (first, first + spec.chunk[0]))
+                out[order[low:high]] = decode_chunk(spec, data)[ordered[low:high] - first]
+
+        self.map_chunks(np.unique(wanted // spec.chunk[0]).tolist(), take)
         return out
+
+    @cached_property
+    def _laid_out(self) -> bool:
+        if "cdf" not in self.root.group(self.folder):
+            raise NotFoundError(f"{self.root.url}/{self.folder} has no CDFs; `wxpipe backfill` makes them")
+        return True
+
+    def map_chunks(self, numbers: Iterable[int], use: Callable[[int, bytes | None], Made]) -> list[Made]:
+        """As `chunk_reads.map_chunks`, of the CDFs: chunk n has the slots from n times the length of a chunk on."""
+        return map_chunks(self.root.objects, self.folder, self.array_spec, numbers, use)
 
     def read_through(self, day: date, pictures: int) -> CountArray:
         """CDFs of a day, (slot, channel, bin, cell), every byte of them checked.
@@ -138,6 +156,15 @@ class HistogramStore:
         if self.spec.layout == "reference":
             return grid_cdf_reference(source_picture(frames, slot, channel, picture), self.spec)
         return grid_cdf_exact(picture, picture.shape[0], self.area.title_rows, self.spec)
+
+
+def counted(cdfs: CountArray) -> npt.NDArray[np.bool_]:
+    """Whether there are counts of pictures, (n, channel), by CDFs (n, channel, bin, cell).
+
+    A counted picture is never all zeros, unless every pixel is in the top bin: then nothing can be told of it either.
+    """
+    # Cumulative: no bin has more than the last one.
+    return np.asarray(cdfs[:, :, -1].any(axis=2), np.bool_)
 
 
 def histogram_store(root: Root, source: Source | str, name: str | None = None) -> HistogramStore:

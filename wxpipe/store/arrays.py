@@ -133,28 +133,27 @@ def parse_shard(spec: ArraySpec, data: bytes) -> tuple[dict[int, bytes], list[in
         DamagedError: its index cannot be believed.
     """
     if spec.shard is None:
-        found, index = {0: data}, np.array([[0, len(data)]], np.uint64)
+        found = {0: data}
     else:
-        count = int(np.prod(spec.inner_grid))
-        table, check = data[-16 * count - 4 : -4], data[-4:]
-        if len(table) != 16 * count or crc32c(table).to_bytes(4, "little") != check:
-            raise DamagedError(
-                f"{len(data)} bytes, whose end is not the index of {count} chunks: cut short, or changed"
-            )
-        index = np.frombuffer(table, "<u8").reshape(count, 2)
-        stored = np.flatnonzero(index[:, 0] != ABSENT).tolist()
-        found = {n: data[int(index[n, 0]) : int(index[n].sum())] for n in stored}
-    damaged = [n for n, chunk in found.items() if not _checked(chunk)]
+        index = parse_index(data, int(np.prod(spec.inner_grid)))
+        found = {n: data[start : start + length] for n, (start, length) in index.items()}
+    damaged = [n for n, chunk in found.items() if not sound(chunk)]
     return {n: chunk for n, chunk in found.items() if n not in damaged}, damaged
 
 
-def decode_chunk(spec: ArraySpec, data: bytes) -> Block:
+def decode_chunk(spec: ArraySpec, data: bytes, into: Block | None = None) -> Block:
     """One chunk's values, of the shape ``spec.chunk``, out of bytes whose checksum holds.
+
+    Args:
+        into: contiguous, of that shape and type: where they are written, of an array of the codec ``zstd``.
 
     Raises:
         DamagedError: they do not make a chunk of this array.
     """
     try:
+        if into is not None:
+            _zstd().decode(data[:-4], out=into)
+            return into
         raw = data[:-4] if spec.codec == "raw" else _zstd().decode(data[:-4])
         block = np.frombuffer(raw, spec.dtype).reshape(spec.chunk)
     except (ValueError, RuntimeError) as error:
@@ -162,7 +161,21 @@ def decode_chunk(spec: ArraySpec, data: bytes) -> Block:
     return _sum_up(block) if spec.codec == "picture" else block
 
 
-def _checked(data: bytes) -> bool:
+def parse_index(data: bytes, count: int) -> dict[int, tuple[int, int]]:
+    """Start and length of a shard's stored chunks by flat inner index, out of its bytes or its last ones.
+
+    Raises:
+        DamagedError: it cannot be believed.
+    """
+    table, check = data[-16 * count - 4 : -4], data[-4:]
+    if len(table) != 16 * count or crc32c(table).to_bytes(4, "little") != check:
+        raise DamagedError(f"{len(data)} bytes, whose end is not the index of {count} chunks: cut short, or changed")
+    index = np.frombuffer(table, "<u8").reshape(count, 2)
+    return {n: (int(index[n, 0]), int(index[n, 1])) for n in np.flatnonzero(index[:, 0] != ABSENT).tolist()}
+
+
+def sound(data: bytes) -> bool:
+    """Whether an encoded chunk's checksum holds."""
     return len(data) > 4 and crc32c(data[:-4]).to_bytes(4, "little") == data[-4:]
 
 

@@ -74,6 +74,8 @@ class Objects(ABC):
     url: str
     readers = 16
     """How many objects `get_many` asks for at once."""
+    far = False
+    """Whether answers take their time to come, however small they are."""
 
     def get(self, key: str) -> bytes:
         """The whole object.
@@ -83,6 +85,17 @@ class Objects(ABC):
         """
         count_read()
         return self._get(key)
+
+    def get_range(self, key: str, start: int, stop: int | None = None) -> bytes:
+        """Bytes [start, stop) of an object, to its end where no stop is given; a negative start counts from there.
+
+        What an object does not have is not there: fewer bytes come.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        count_read()
+        return self._get_range(key, start, stop)
 
     def holds(self, key: str, data: bytes) -> bool:
         """Whether an object is there and is exactly these bytes."""
@@ -117,6 +130,9 @@ class Objects(ABC):
 
     @abstractmethod
     def _get(self, key: str) -> bytes: ...
+
+    @abstractmethod
+    def _get_range(self, key: str, start: int, stop: int | None) -> bytes: ...
 
     @abstractmethod
     def _put(self, key: str, data: bytes) -> None: ...
@@ -196,6 +212,15 @@ class LocalObjects(Objects):
     def _get(self, key: str) -> bytes:
         try:
             return self.path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise NotFoundError(f"{self.url}/{key}: no such object") from error
+
+    def _get_range(self, key: str, start: int, stop: int | None) -> bytes:
+        try:
+            with open(self.path(key), "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                begin = max(0, size + start) if start < 0 else min(start, size)
+                return os.pread(file.fileno(), max(0, (size if stop is None else min(stop, size)) - begin), begin)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFoundError(f"{self.url}/{key}: no such object") from error
 

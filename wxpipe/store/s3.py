@@ -146,6 +146,7 @@ class RemoteObjects(Objects):
     """
 
     readers = 32
+    far = True
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -160,6 +161,22 @@ class RemoteObjects(Objects):
             data = bytes(answer.bytes())
             if len(data) != answer.meta["size"]:
                 raise OSError(f"the answer broke off: expected {answer.meta['size']} bytes, found {len(data)}")
+            return data
+
+        return self._try("read", key, read)
+
+    def _get_range(self, key: str, start: int, stop: int | None) -> bytes:
+        def read(store: S3Store) -> bytes:
+            size = int(store.head(key)["size"]) if start < 0 and stop is not None else 0
+            if start < 0 and stop is None:
+                answer = store.get(key, options={"range": {"suffix": -start}})
+            elif stop is None:
+                answer = store.get(key, options={"range": {"offset": start}})
+            else:
+                answer = store.get(key, options={"range": (max(0, start + size if start < 0 else start), stop)})
+            data, (begin, end) = bytes(answer.bytes()), answer.range
+            if len(data) != end - begin:
+                raise OSError(f"the answer broke off: expected {end - begin} bytes, found {len(data)}")
             return data
 
         return self._try("read", key, read)

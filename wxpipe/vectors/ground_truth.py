@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from math import isnan
 
 import numpy as np
 import numpy.typing as npt
 
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import Source
+from wxpipe.similarity.clip_ks import clip_similarities
+from wxpipe.similarity.clip_stage import read_clips
+from wxpipe.similarity.histograms import counted, histogram_store
+from wxpipe.similarity.one_to_many import one_to_many
 from wxpipe.store.frames import frame_store
 from wxpipe.store.root import Root
 from wxpipe.vectors.tables import Unit
-
-SLOTS_AT_ONCE = 1_280
-"""Slots whose CDFs are in memory at once: 120 MB for four channels at 24 x 20."""
 
 Slots = npt.NDArray[np.int64]
 
@@ -29,8 +31,6 @@ def slots_of(root: Root, source: Source, unit: Unit, epochs: Mapping[str, int]) 
     }
     if unit == "frame":
         return {name: np.array([slot], np.int64) for name, slot in at.items()}
-    from wxpipe.similarity.clip_stage import read_clips
-
     found: dict[str, Slots] = {}
     days: set[date] = {axis.day(slot) for slot in at.values() if 0 <= slot < axis.count}
     for day in sorted(days):
@@ -50,17 +50,18 @@ def similarities(
         channels: positions of those that are compared; None: all of them.
     """
     result: dict[str, float | None] = dict.fromkeys(others)
-    fitting = {name: slots for name, slots in others.items() if len(slots) == len(query)}
-    # In order of time, so that overlapping clips share what is read.
-    order = sorted(fitting, key=lambda name: int(fitting[name][0]))
-    step = max(1, SLOTS_AT_ONCE // max(1, len(query)))
-    for begin in range(0, len(order), step):
-        names = order[begin : begin + step]
-        pairs = [(0, n) for n in range(1, len(names) + 1)]
-        members = np.stack([query, *(fitting[name] for name in names)])
-        values = pair_similarities(root, source, members, pairs, channels)
-        result.update(zip(names, values, strict=True))
-    return result
+    names = [name for name, slots in others.items() if len(slots) == len(query)]
+    if not names:
+        return result
+    members = np.stack([query, *(others[name] for name in names)])
+    try:
+        values = one_to_many(
+            histogram_store(root, source), query, members[1:], _sizes_of(root, source, members), channels
+        )
+    except NotFoundError:
+        return result
+    found = {name: value for name, value in zip(names, values.tolist(), strict=True) if not isnan(value)}
+    return {**result, **found}
 
 
 def pair_similarities(
@@ -77,9 +78,6 @@ def pair_similarities(
         pairs: positions of two units each.
         channels: positions of those that are compared; None: all of them.
     """
-    from wxpipe.similarity.clip_ks import clip_similarities
-    from wxpipe.similarity.histograms import histogram_store
-
     slots, positions = np.unique(members, return_inverse=True)
     positions = positions.reshape(members.shape)
     try:
@@ -88,8 +86,7 @@ def pair_similarities(
         return [None] * len(pairs)
     if channels is not None and len(channels) < cdfs.shape[1]:
         cdfs = cdfs[:, list(channels)]
-    # A counted picture is never all zeros, unless every pixel is in the top bin: then nothing can be told of it either.
-    whole = np.asarray(cdfs.any(axis=(2, 3)), np.bool_).min(axis=1)
+    whole = np.asarray(counted(cdfs).all(axis=1), np.bool_)
     present = whole[positions].min(axis=1)
     values: list[float | None] = [None] * len(pairs)
     known = [n for n, (a, b) in enumerate(pairs) if present[a] and present[b]]
@@ -101,10 +98,15 @@ def pair_similarities(
     return values
 
 
+def _sizes_of(root: Root, source: Source, members: Slots) -> npt.NDArray[np.int64]:
+    """Pixels of each cell of units (unit, frame): (cell,), or (unit, frame, cell) where pictures differ in height."""
+    slots, positions = np.unique(members, return_inverse=True)
+    sizes = _sizes(root, source, slots)
+    return sizes if sizes.ndim == 1 else sizes[positions.reshape(members.shape)]
+
+
 def _sizes(root: Root, source: Source, slots: Slots) -> npt.NDArray[np.int64]:
     """Pixels of each cell: (cell,), or (frame, cell) where an area's pictures differ in height."""
-    from wxpipe.similarity.histograms import histogram_store
-
     store = histogram_store(root, source)
     if len(source.area.heights) == 1:
         return store.cell_sizes()

@@ -16,28 +16,32 @@ from wxpipe.store.root import Root
 from wxpipe.vectors.answers import Query, SearchRequest
 from wxpipe.vectors.bands import WHOLE, Bands
 from wxpipe.vectors.candidates import Candidates, checked_vector, excluded, nearest_existing, slot_epoch
-from wxpipe.vectors.index import bypasses, describe, nearest
+from wxpipe.vectors.index import describe, exact_probes, is_narrow, nearest
 from wxpipe.vectors.records import Part, TableVersion
 from wxpipe.vectors.tables import TableSpec
 from wxpipe.vectors.where import checked_condition_text, lance_message
 
 SCANNED_AT_ONCE = 16_384
 """Rows: 8 MB of vectors of 128."""
+MOST_DROPPED = 1_000
+"""Rows of the query's own hours that are left out of what was found; more of them are filtered out before."""
 
 
 def open_lance(root: Root, part: Part, source: Source, spec: TableSpec) -> LanceSearcher:
     """A source's rows in a release's table, at its version."""
-    return LanceSearcher(part.open(root, spec), part.tables[spec.name], source, spec)
+    alone = part.sources == (source.id,)
+    return LanceSearcher(part.open(root, spec), part.tables[spec.name], source, spec, alone)
 
 
 @dataclass(frozen=True)
 class LanceSearcher:
-    """A `Searcher` over a table at a version."""
+    """A `Searcher` over a table at a version; ``alone``: it has rows of this source only."""
 
     table: Any
     there: TableVersion
     source: Source
     spec: TableSpec
+    alone: bool = False
 
     def query(self, request: SearchRequest) -> tuple[Query, npt.NDArray[np.float32]]:
         spec = self.spec
@@ -46,7 +50,7 @@ class LanceSearcher:
             return Query(spec.unit), checked_vector(request.vector, width)
         assert request.at is not None
         epoch = slot_epoch(self.source, request.at)
-        rows = self._rows([*_columns(spec), "vector"], f" AND {spec.epoch} = {epoch}")
+        rows = self._rows([*_columns(spec), "vector"], f"{spec.epoch} = {epoch}")
         if not len(rows):
             raise NotFoundError(nearest_existing(spec, self.source, self._epochs(), epoch))
         row = rows.slice(0, 1).to_pylist()[0]
@@ -54,60 +58,91 @@ class LanceSearcher:
         return Query(spec.unit, row[spec.key], row[spec.time], end), np.asarray(row["vector"], np.float32)
 
     def left(self, request: SearchRequest, query: Query, bands: Bands = WHOLE) -> LanceLeft:
-        where = self._filter(request, query)
-        matching = self.table.count_rows(where)
+        parts, by_time = self._filter(request)
+        own = excluded(request, query)
+        matching, without = self._count(parts), 0
+        if own is not None:
+            column = self.spec.epoch
+            without = self._count([*parts, f"{column} >= {own[0]}", f"{column} <= {own[1]}"])
+            matching -= without
+            if without > MOST_DROPPED:
+                parts.append(f"({column} < {own[0]} OR {column} > {own[1]})")
+                own, without = None, 0
         kind = describe(self.there.index)
         # The index is of whole vectors: of some bands the nearest are others.
-        exact = request.exact or bypasses(kind, self.there.rows, matching) or bands.columns is not None
-        return LanceLeft(self, where, matching, kind, exact, bands)
+        exact = request.exact or kind == "exact" or is_narrow(self.there.rows, matching) or bands.columns is not None
+        probes = exact_probes(kind, matching, by_time) if exact else int(self.there.index["probes"])
+        return LanceLeft(self, " AND ".join(parts), matching, own, without, kind, exact, probes, bands)
+
+    def _count(self, parts: list[str]) -> int:
+        return int(self.table.count_rows(" AND ".join(parts))) if parts else self.there.rows
 
     def _rows(self, columns: list[str], more: str = "") -> Any:
-        return self.table.to_lance().to_table(columns=columns, filter=f"source = '{self.source.id}'{more}")
+        parts = [*self._own_source(), *([more] if more else [])]
+        return self.table.to_lance().to_table(columns=columns, filter=" AND ".join(parts) or None)
+
+    def _own_source(self) -> list[str]:
+        return [] if self.alone else [f"source = '{self.source.id}'"]
 
     def _epochs(self) -> npt.NDArray[np.int64]:
         found: npt.NDArray[np.int64] = self._rows([self.spec.epoch])[self.spec.epoch].to_numpy()
         return found
 
-    def _filter(self, request: SearchRequest, query: Query) -> str:
-        column = self.spec.epoch
-        parts = [f"source = '{self.source.id}'"]
-        own = excluded(request, query)
-        if own is not None:
-            parts.append(f"({column} < {own[0]} OR {column} > {own[1]})")
+    def _filter(self, request: SearchRequest) -> tuple[list[str], bool]:
+        """Conditions of everything but the query's own hours, and whether they are stretches of time alone."""
+        parts, axis = self._own_source(), self.source.satellite.axis
         if request.times.asks:
-            epochs = self._epochs()
-            parts += request.times.sql(column, *((int(epochs.min()), int(epochs.max())) if len(epochs) else (0, 0)))
+            first = int(axis.first.timestamp())
+            last = first + axis.count * int(axis.cadence.total_seconds())
+            parts += request.times.sql(self.spec.epoch, first, last)
+        by_time = self.alone and request.times.day_seconds() is None and bool(parts)
         if request.coverage is not None:
             parts.append(f"coverage >= {request.coverage!r}")
+            by_time = False
         if request.where.strip():
             parts.append(f"({checked_condition(self.table, request.where)})")
-        return " AND ".join(parts)
+            by_time = False
+        return parts, by_time
 
 
 @dataclass(frozen=True)
 class LanceLeft:
-    """A `Left`: the rows that satisfy ``where``."""
+    """A `Left`: the rows that satisfy ``where``, without those of the query's own hours.
+
+    Those are left out of what is found, and as many more are asked for: as a filter they would have Lance tell of every
+    row whether it is one of them.
+    """
 
     searcher: LanceSearcher
     where: str
     matching: int
+    own: tuple[int, int] | None
+    without: int
     kind: str
     exact: bool
+    probes: int | None
     bands: Bands = WHOLE
 
     def nearest(self, vector: npt.NDArray[np.float32], limit: int) -> Candidates:
-        spec = self.searcher.spec
+        spec, wanted = self.searcher.spec, limit + self.without
         if self.bands.columns is not None:
-            return _candidates(self._read_through(vector, limit), spec)
-        probes = None if self.exact else int(self.searcher.there.index["probes"])
-        found = nearest(self.searcher.table, vector, limit, self.where, probes=probes, columns=_columns(spec))
-        return _candidates(found, spec)
+            rows = self._read_through(vector, wanted)
+        else:
+            columns = _columns(spec)
+            rows = nearest(self.searcher.table, vector, wanted, self.where, probes=self.probes, columns=columns)
+        found = _candidates(rows, spec)
+        if self.own is None:
+            return found
+        inside = (found.starts >= self.own[0]) & (found.starts <= self.own[1])
+        return found.take(np.flatnonzero(~inside)[:limit].tolist())
 
     def _read_through(self, vector: npt.NDArray[np.float32], limit: int) -> pa.Table:
         """The nearest by some bands, in one pass over the vectors; as many are kept as are asked for."""
         query, columns = self.bands.of(vector), [*_columns(self.searcher.spec), "vector"]
         kept: pa.Table | None = None
-        scanner = self.searcher.table.to_lance().scanner(columns=columns, filter=self.where, batch_size=SCANNED_AT_ONCE)
+        scanner = self.searcher.table.to_lance().scanner(
+            columns=columns, filter=self.where or None, batch_size=SCANNED_AT_ONCE
+        )
         for batch in scanner.to_batches():
             vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, len(vector))
             apart = self.bands.of(vectors) - query

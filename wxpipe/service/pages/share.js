@@ -1,6 +1,6 @@
 // The view for others: a link that brings it back, and a briefing on one sheet.
 
-import { $, address, made } from "./made.js";
+import { $, address, asked, made } from "./made.js";
 import { say } from "./words.js";
 import { link, question, view } from "./view.js";
 
@@ -28,3 +28,22 @@ $("copy").addEventListener("click", async () => {
     box.select();
   }
 });
+
+/** The sheet takes a while to be drawn: that is said, and so is what keeps it from being drawn. */
+async function save(event) {
+  event.preventDefault();
+  const told = $("copied");
+  told.textContent = say("drawing");
+  try {
+    const { blob, headers } = await asked(event.currentTarget.href, undefined, "file");
+    const [, name] = /filename=([\w.-]+)/.exec(headers.get("content-disposition") ?? "") ?? [];
+    const file = made("a", "", { href: URL.createObjectURL(blob), download: name ?? "wxpipe" });
+    file.click();
+    setTimeout(() => URL.revokeObjectURL(file.href), 60_000);
+    told.textContent = "";
+  } catch (error) {
+    told.textContent = error.status ? error.message : say("failed");
+  }
+}
+
+for (const form of ["pdf", "png"]) $(`briefing-${form}`).addEventListener("click", save);
