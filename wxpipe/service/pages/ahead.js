@@ -2,10 +2,10 @@
 
 import { HOURS } from "./films.js";
 import { $, address, asked, choices, drawn, made } from "./made.js";
-import { percent, say } from "./words.js";
+import { percent, say, utc } from "./words.js";
 
 const LAYERS = ["difference", "share", "usual"], WIDTH = 480, FULL = 0.5, TOLD = 0.3;
-const map = { found: null, source: null, lead: 0, layer: "difference", cell: null, cells: [], picture: "", stopping: null };
+const map = { found: null, source: null, lead: 0, layer: "difference", cell: null, end: 0, stopping: null };
 let chosen = () => {};
 
 /** @param told is called with {lead} or {layer} that somebody chose */
@@ -21,14 +21,20 @@ export async function load(words, source, answer, look) {
   tell(say("aheadWait"));
   try {
     const found = await asked(address("/v1/ahead", { ...words, ahead: HOURS, step: 3 }), stopping.signal);
-    const end = (answer.query.end ?? answer.query.time).replace(/[-:]/g, "").replace(/00Z$/, "Z");
-    const channel = found.channel in source.channels ? found.channel : Object.keys(source.channels)[0];
-    map.picture = address(`/v1/frames/${source.source}/${end}/${channel}.webp`, { width: Math.max(500, source.reduced[1] + 1) });
+    map.end = Date.parse(answer.query.end ?? answer.query.time);
     Object.assign(map, { found, lead: Number(look.lead) || found.steps[0]?.hours });
     show();
   } catch (error) {
     if (error.name !== "AbortError") tell(say("aheadNone", { why: error.message }));
   }
+}
+
+/** When the picture beneath the map was: then, where the archive knows of the query's own future, else its last frame. */
+const under = (step) => new Date(map.end + (step.came ? step.hours * 3.6e6 : 0)).toISOString();
+
+function beneath(step) {
+  const time = under(step).slice(0, 16).replace(/[-:]/g, ""), { source, found } = map;
+  return address(`/v1/frames/${source.source}/${time}Z/${found.channel}.webp`, { width: Math.max(500, source.reduced[1] + 1) });
 }
 
 /** Follows the film: the nearest hour that is told. */
@@ -49,7 +55,7 @@ export function show() {
   const told = made("output", say("hint"), { className: "soft" });
   const known = step.share?.some((value) => value !== null);
   const words = known ? say("aheadIs", { n: step.analogs, hours: step.hours, m: step.usual_of, are: found.are }) : say("aheadNone", { why: say("noAnalog") });
-  body.replaceChildren(leads, layers, picture(step, told), legend(Boolean(step.came)), told, made("p", words, { className: "soft" }), made("p", cold(found.cold), { className: "soft" }));
+  body.replaceChildren(leads, layers, picture(step, told), legend(step), told, made("p", words, { className: "soft" }), made("p", cold(found.cold), { className: "soft" }));
   body.ariaBusy = "false";
   if (held) body.querySelector(`[data-held="${held}"] :is([aria-pressed=true])`)?.focus();
 }
@@ -72,7 +78,7 @@ function picture(step, told) {
   const whole = (WIDTH * rows) / columns, top = (whole * (title ?? 0)) / rows, height = whole - top;
   const wide = WIDTH / n, high = height / n;
   const parts = [drawn("rect", { width: WIDTH, height, fill: "#10161c" }),
-    drawn("image", { href: map.picture, y: -top, width: WIDTH, height: whole, preserveAspectRatio: "none", class: "under" })];
+    drawn("image", { href: beneath(step), y: -top, width: WIDTH, height: whole, preserveAspectRatio: "none", class: "under" })];
   for (let cell = 0; cell < n * n; cell++) {
     const x = (cell % n) * wide, y = Math.floor(cell / n) * high, value = valueOf(step, cell);
     if (value === null) { parts.push(drawn("rect", { class: "unknown", x, y, width: wide, height: high })); continue; }
@@ -144,12 +150,13 @@ function numbers(step, cell, n) {
   return say("cell", { ...where, share: percent(share), usual: percent(usual), difference: `${points < 0 ? "−" : "+"}${Math.abs(points)}` });
 }
 
-function legend(came) {
+function legend(step) {
   const difference = map.layer === "difference", box = made("div", "", { className: "legend" }), ends = made("div", "", { className: "ends" });
   ends.append(...(difference ? ["− 50", "0", "+ 50"] : ["0", "50", "100 %"]).map((text) => made("span", text)));
   box.append(made("div", "", { className: `ramp ${difference ? "difference" : "share"}` }), ends,
     made("div", say(difference ? "legendDifference" : "legendShare")));
-  if (came) box.append(made("div", say("came_"), { className: "outlined" }));
+  if (step.came) box.append(made("div", say("came_"), { className: "outlined" }));
+  box.append(made("div", say("beneath", { time: utc(under(step)) })));
   return box;
 }
 
