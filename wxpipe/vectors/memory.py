@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +29,8 @@ from wxpipe.vectors.times import TimeFilter
 
 BANDS_KEPT = 2
 """Presets besides the whole vector whose numbers stay in memory: that of the night, and another one."""
-MASKS_KEPT = 32
-"""SQL filters whose rows are remembered: people and pages ask the same ones again."""
+FILTERS_KEPT = 32
+"""Filters whose rows are remembered: people and pages ask the same ones again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,7 @@ class MemorySearcher:
     vectors: TimeVectors
     planner: Planner
     _by_bands: OrderedDict[tuple[tuple[int, int], ...], Planner] = field(default_factory=OrderedDict)
-    _masks: OrderedDict[str, Ranges] = field(default_factory=OrderedDict)
+    _rows: OrderedDict[Hashable, Ranges] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _making: threading.Lock = field(default_factory=threading.Lock)
 
@@ -155,23 +156,31 @@ class MemorySearcher:
         return found
 
     def left(self, request: SearchRequest, query: Query, bands: Bands = WHOLE) -> MemoryLeft:
-        rows = self.vectors.within(request.times)
+        rows = self._remembered(request.times, lambda: self.vectors.within(request.times))
         if request.coverage is not None:
             assert self.vectors.coverage is not None
             rows &= Ranges.from_mask(self.vectors.coverage >= request.coverage)
         if request.where.strip():
-            rows &= self._satisfying(request.where)
+            rows &= self._remembered(request.where, lambda: self._satisfying(request.where))
         own = excluded(request, query)
         if own is not None:
             rows -= self.vectors.between(own[0], own[1] + 1)
         return MemoryLeft(self, rows, request.exact, bands)
 
+    def _remembered(self, asked: Hashable, find: Callable[[], Ranges]) -> Ranges:
+        with self._lock:
+            if asked in self._rows:
+                self._rows.move_to_end(asked)
+                return self._rows[asked]
+        rows = find()
+        with self._lock:
+            self._rows[asked] = rows
+            while len(self._rows) > FILTERS_KEPT:
+                self._rows.popitem(last=False)
+        return rows
+
     def _satisfying(self, where: str) -> Ranges:
         """Rows of an SQL filter, asked over the scalar columns alone."""
-        with self._lock:
-            if where in self._masks:
-                self._masks.move_to_end(where)
-                return self._masks[where]
         condition = checked_condition(self.table, where)
         column = self.spec.epoch
         found = self.table.to_lance().to_table(
@@ -179,12 +188,7 @@ class MemorySearcher:
         )
         mask = np.zeros(len(self.vectors), np.bool_)
         mask[np.searchsorted(self.vectors.starts, found[column].to_numpy())] = True
-        rows = Ranges.from_mask(mask)
-        with self._lock:
-            self._masks[where] = rows
-            while len(self._masks) > MASKS_KEPT:
-                self._masks.popitem(last=False)
-        return rows
+        return Ranges.from_mask(mask)
 
 
 @dataclass(eq=False)
