@@ -187,6 +187,18 @@ def test_all_run_on_into_what_came_next_and_say_what_is_missing(window: Browser)
         assert "2011-03-03 16:00 UTC" in text(page, "#query .now")
 
 
+def test_a_film_that_the_service_cannot_give_is_not_told_as_a_hole(window: Browser) -> None:
+    """Here it is the network that fails; a hole in the archive is a 404, and told as one."""
+    with window.page(f"?at={AT}") as page:
+        shown(page)
+        page.route("**/v1/continuations/**", lambda route: route.abort())
+        page.get_by_role("button", name="Run on").click()
+        page.locator("#frame").fill("22")
+        until(page, "() => !document.querySelector('#query .gone').textContent.includes('loading')")
+        assert "No picture" not in text(page, "#query .gone")
+        assert text(page, "#query .gone")
+
+
 def test_the_map_tells_the_numbers_of_each_cell(window: Browser, served: Running) -> None:
     told = served.json("/v1/ahead", satellite="tiny", at=AT, exclude_hours=0, episodes="off")
     step = next(step for step in told["steps"] if step["share"] is not None and step["usual"] is not None)

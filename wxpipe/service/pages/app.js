@@ -173,7 +173,9 @@ addEventListener("popstate", () => {
   if (key() !== page.asked) search();
   else { showPictures(); lookAhead(); }
 });
-const refresh = () => { if (!document.hidden && view.view.at === "latest" && page.answer) search(true); };
+const refresh = () => {
+  if (!document.hidden && view.view.at === "latest" && page.answer && $("screen").ariaBusy !== "true") search(true);
+};
 setInterval(refresh, REFRESH);
 document.addEventListener("visibilitychange", refresh);
 

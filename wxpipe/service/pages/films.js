@@ -51,7 +51,8 @@ export class Film {
       const missing = new Set((headers.get("wxpipe-missing") ?? "").split(" ").filter(Boolean).map(Number));
       return { picture, frames, missing };
     } catch (error) {
-      return { picture: null, frames, missing: new Set(), stopped: error.name === "AbortError" };
+      // Not stored is what a film says by itself; that the service could not give it is another matter.
+      return { picture: null, frames, missing: new Set(), failed: error.status === 404 ? "" : error.message };
     }
   }
 
@@ -76,7 +77,7 @@ export class Film {
     const [strip, place] = at < own ? [this.past, at] : [this.after, at - own];
     const there = strip?.picture && !strip.missing.has(place);
     this.gone.hidden = Boolean(there);
-    if (!there) this.gone.textContent = strip ? this.absent(at - own) : say("loading");
+    if (!there) this.gone.textContent = strip ? strip.failed || this.absent(at - own) : say("loading");
     const later = at < own ? "" : (this.place.rank ? utc : both)(this.time(at - own));
     if (this.now.textContent !== later) this.now.textContent = later;
     const pen = this.canvas.getContext("2d");
