@@ -221,6 +221,14 @@ def test_the_map_tells_the_numbers_of_each_cell(window: Browser, served: Running
         assert question(page)["layer"] == "usual"
 
 
+def test_a_clip_that_runs_past_the_last_picture_still_has_one_beneath_the_map(window: Browser) -> None:
+    with window.page(f"?{ALL}") as page:
+        assert "2011-03-06 19:00 UTC" in text(page, "#age")
+        page.wait_for_selector(".map")
+        assert "2011-03-06 17:45 UTC" in text(page, "#ahead .legend")
+        page.wait_for_load_state("networkidle")
+
+
 def test_events_are_a_list_with_what_is_usual(window: Browser, served: Running) -> None:
     answer = served.json("/v1/search", satellite="tiny", at=AT, exclude_hours=0, episodes="off", events_within=12)
     with window.page(f"?at={AT}&{ALL}") as page:

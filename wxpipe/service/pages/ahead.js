@@ -5,7 +5,7 @@ import { $, address, asked, choices, drawn, made } from "./made.js";
 import { percent, say, utc } from "./words.js";
 
 const LAYERS = ["difference", "share", "usual"], WIDTH = 480, FULL = 0.5, TOLD = 0.3;
-const map = { found: null, source: null, lead: 0, layer: "difference", cell: null, end: 0, stopping: null };
+const map = { found: null, source: null, lead: 0, layer: "difference", cell: null, end: 0, last: 0, stopping: null };
 let chosen = () => {};
 
 /** @param told is called with {lead} or {layer} that somebody chose */
@@ -21,7 +21,10 @@ export async function load(words, source, answer, look) {
   tell(say("aheadWait"));
   try {
     const found = await asked(address("/v1/ahead", { ...words, ahead: HOURS, step: 3 }), stopping.signal);
+    // A clip may end after its last good frame, and there is no other picture to lay beneath.
+    const clip = answer.unit === "clip" ? await asked(`/v1/clips/${answer.query.clip_id}`, stopping.signal) : null;
     map.end = Date.parse(answer.query.end ?? answer.query.time);
+    map.last = clip ? Date.parse(clip.frames.at(-1).time) : map.end;
     Object.assign(map, { found, lead: Number(look.lead) || found.steps[0]?.hours });
     show();
   } catch (error) {
@@ -30,7 +33,7 @@ export async function load(words, source, answer, look) {
 }
 
 /** When the picture beneath the map was: then, where the archive knows of the query's own future, else its last frame. */
-const under = (step) => new Date(map.end + (step.came ? step.hours * 3.6e6 : 0)).toISOString();
+const under = (step) => new Date(step.came ? map.end + step.hours * 3.6e6 : map.last).toISOString();
 
 function beneath(step) {
   const time = under(step).slice(0, 16).replace(/[-:]/g, ""), { source, found } = map;
