@@ -187,6 +187,7 @@ def test_all_run_on_into_what_came_next_and_say_what_is_missing(window: Browser)
         assert "2011-03-03 16:00 UTC" in text(page, "#query .now")
 
 
+@pytest.mark.slow
 def test_a_film_that_the_service_cannot_give_is_not_told_as_a_hole(window: Browser) -> None:
     """Here it is the network that fails; a hole in the archive is a 404, and told as one."""
     with window.page(f"?at={AT}") as page:
@@ -317,6 +318,7 @@ def test_a_page_that_a_browser_has_already_may_load_what_it_could_before(served:
     assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
 
 
+@pytest.mark.slow
 def test_it_speaks_korean(window: Browser) -> None:
     with window.page(f"?at={AT}") as page:
         page.get_by_role("button", name="한국어").click()
