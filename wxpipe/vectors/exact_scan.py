@@ -67,7 +67,17 @@ def by_product(vectors: Floats, lengths: Floats, query: Floats, rows: Ranges, k:
     else:
         near = np.arange(count)
     chosen = rows.rows()[near]
-    return _scan(vectors, query, chosen, chosen + 1, wanted)
+    squared = _distances(vectors, query, chosen)
+    order = np.argsort(squared, kind="stable")[:wanted]
+    return squared[order], chosen[order]
+
+
+@kernel
+def _distances(vectors: Floats, query: Floats, rows: Rows) -> Floats:
+    found = np.empty(len(rows), np.float32)
+    for n in range(len(rows)):
+        found[n] = squared_distance(vectors, rows[n], query)
+    return found
 
 
 @fast_kernel
