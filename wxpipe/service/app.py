@@ -13,7 +13,7 @@ from wxpipe.errors import WxpipeError
 from wxpipe.service.access import Hosts, Rates, required_token
 from wxpipe.service.gate import Gate, Rules
 from wxpipe.service.problems import invalid, problem_of
-from wxpipe.service.routes import health, holdings, imagery, pages, search
+from wxpipe.service.routes import briefing, health, holdings, imagery, pages, search
 from wxpipe.service.state import Service
 
 ABOUT = (
@@ -47,7 +47,7 @@ def make_api(service: Service) -> FastAPI:
         redoc_url=None, redirect_slashes=False,
     )  # fmt: skip
     api.state.service = service
-    for routes in (search, imagery, holdings):
+    for routes in (search, briefing, imagery, holdings):
         api.include_router(routes.router)
     api.include_router(health.router)
     api.include_router(pages.router, include_in_schema=False)

@@ -30,9 +30,9 @@ SOURCES = {
     "sources": [{
         "source": "coms-ea", "satellite": "coms", "title": "COMS-1 Meteorological Imager", "area": "East Asia",
         "imagery": "KMA NMSC", "cadence_minutes": 15, "first_day": "2010-06-26", "last_day": "2021-06-25",
-        "rows": 1300, "columns": 1500, "reduced": [300, 375], "clip": {"hours": 6, "frames": 20},
+        "rows": 1300, "columns": 1500, "title_rows": 20, "reduced": [300, 375], "clip": {"hours": 6, "frames": 20},
         "channels": {"ir01": "ir", "ir02": "ir2", "swir": "swir", "wv": "wv"},
-        "model": "channel-linear-5f0c2c1a9d3b", "trained": True,
+        "composites": {"rgb": ["ir01", "swir", "wv"]}, "model": "channel-linear-5f0c2c1a9d3b", "trained": True,
     }],
 }  # fmt: skip
 FRAME_DOCUMENT = {
@@ -48,6 +48,10 @@ CLIP_DOCUMENT = {
     "end": "2011-03-03T14:00:00Z", "coverage": 1.0,
     "frames": [{"frame_id": FRAME, "time": "2011-03-03T08:00:00Z"}],
     "animations": {"ir01": f"/v1/clips/{CLIP}/ir01.webp"},
+}  # fmt: skip
+CONTINUATION = {
+    "after": "2011-03-03T14:00:00Z", "source": "coms-ea", "every_minutes": 60,
+    "frames": [{"frame_id": "coms-ea/20110303T1500Z", "time": "2011-03-03T15:00:00Z", "good": True}],
 }  # fmt: skip
 RELEASES = {
     "current": 2, "serving": 2,
@@ -99,10 +103,10 @@ def answers(example: Any, tells: str, media_type: str = "application/json", kind
     return {200: good, **problems()}
 
 
-def files(tells: str) -> Responses:
-    """Responses of an address that gives pictures."""
+def files(tells: str, *types: str) -> Responses:
+    """Responses of an address that gives files: pictures, where nothing else is said."""
     binary = {"schema": {"type": "string", "format": "binary"}}
-    good = {"description": tells, "content": {"image/png": binary, "image/webp": binary}}
+    good = {"description": tells, "content": dict.fromkeys(types or ("image/png", "image/webp"), binary)}
     return {200: good, 304: {"description": "What the client has is still so."}, **problems()}
 
 

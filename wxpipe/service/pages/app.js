@@ -1,239 +1,214 @@
-// One screen: a query, its analogs beside it, all of them running in step. What is asked is in the address of the page.
+// One screen: a query, its analogs beside it, all of them running in step, and what came next. This file puts the parts
+// together: a question is asked, its answer is shown, and newer data are asked for as long as the newest are looked at.
 
-const WORDS = {
-  en: {
-    title: "Which past weather looked like this?", skip: "To the analogs", theme: "Light or dark", source: "Satellite",
-    at: "Time (UTC), or latest", channel: "Channel", season: "Season", any: "any", own: "± 45 days", hours: "Hours (UTC)",
-    years: "Years", where: "Filter (SQL)", events: "Events within (h)", search: "Search", question: "The question",
-    film: "The film", query: "Query", analog: "Analog", similarity: "similarity", distance: "distance", stands: "overlapping",
-    unknown: "not known", play: "Play", pause: "Pause", searching: "Searching …", none: "No analog satisfies the filter.",
-    release: "release", model: "model", untrained: "NOT TRAINED", trained: "trained", index: "index", credit: "Imagery",
-    latest: "newest", ago: "ago", happened: "What happened after", frame: "Frame",
-    keys: "Keys: space plays and stops, ← and → step, Enter on a picture asks for what was like it.",
-    grey: "Grey values, not temperatures. Similarity: ground truth of grid histograms, 0 to 1.",
-  },
-  ko: {
-    title: "과거의 어떤 날씨가 이와 비슷했을까?", skip: "유사 사례로 이동", theme: "밝게 / 어둡게", source: "위성",
-    at: "시각(UTC) 또는 latest", channel: "채널", season: "계절", any: "전체", own: "± 45일", hours: "시간대(UTC)",
-    years: "연도", where: "조건(SQL)", events: "이후 현상(시간)", search: "검색", question: "질의",
-    film: "동영상", query: "질의", analog: "유사 사례", similarity: "유사도", distance: "거리", stands: "겹친 사례",
-    unknown: "알 수 없음", play: "재생", pause: "정지", searching: "검색 중 …", none: "조건에 맞는 유사 사례가 없습니다.",
-    release: "릴리스", model: "모델", untrained: "학습되지 않음", trained: "학습됨", index: "색인", credit: "영상",
-    latest: "최신", ago: "전", happened: "이후에 있었던 일", frame: "프레임",
-    keys: "단축키: 스페이스 재생/정지, ← → 한 장씩, 그림에서 Enter 그 사례로 다시 검색.",
-    grey: "화소값이며 온도가 아닙니다. 유사도: 격자 히스토그램 기준값, 0~1.",
-  },
-};
-const MILLISECONDS = 160, WIDTH = 375, REFRESH = 60_000;
-const FIELDS = ["source", "at", "channel", "season", "hours", "years", "where", "events_within"];
-const $ = (id) => document.getElementById(id);
+import * as ahead from "./ahead.js";
+import { began, showAnswer, tellOwn } from "./answers.js";
+import * as calendar from "./calendar.js";
+import { showEvents } from "./events.js";
+import { fillForm, fillSources, readForm } from "./form.js";
+import { $, address, asked, choices, Failed } from "./made.js";
+import * as player from "./player.js";
+import { showQuality } from "./quality.js";
+import { share } from "./share.js";
+import * as view from "./view.js";
+import { say, score, since, speak, spoken, other, utc } from "./words.js";
+
+const REFRESH = 60_000, AGAIN = 3_000, SETTLE = 400;
+const page = { sources: [], source: null, answer: null, films: [], stopping: null, asked: "", settling: 0 };
 const form = $("question");
-const still = matchMedia("(prefers-reduced-motion: reduce)");
-const state = { language: "en", sources: [], films: [], frame: 0, frames: 20, playing: !still.matches, answer: null, asked: 0 };
-const say = (word) => WORDS[state.language][word];
+const key = () => JSON.stringify(view.question(page.source));
 
-const kst = (time) => new Intl.DateTimeFormat(state.language === "ko" ? "ko-KR" : "en-GB",
-  { timeZone: "Asia/Seoul", dateStyle: "medium", timeStyle: "short", hourCycle: "h23" }).format(new Date(time)) + " KST";
-const utc = (time) => `${time.slice(0, 10)} ${time.slice(11, 16)} UTC`;
-
-async function fetched(path, words = {}) {
-  const asked = new URLSearchParams(Object.entries(words).filter(([, value]) => value !== ""));
-  const answer = await fetch(asked.size ? `${path}?${asked}` : path, { headers: { Accept: "application/json" } });
-  const document_ = await answer.json();
-  if (!answer.ok) throw new Error(document_.detail ?? answer.statusText);
-  return document_;
+async function search(quiet = false) {
+  page.stopping?.abort();
+  const stopping = (page.stopping = new AbortController());
+  page.source = page.sources.find((one) => one.source === view.view.source) ?? page.sources[0];
+  const words = view.question(page.source), mine = key();
+  if (!quiet) {
+    $("note").classList.remove("alarm");
+    $("note").textContent = say("searching");
+    $("screen").ariaBusy = "true";
+  }
+  try {
+    const answer = await asked(address("/v1/search", words), stopping.signal);
+    page.asked = mine;
+    if (quiet && same(answer, page.answer)) { page.answer = answer; return showAge(); }
+    page.answer = answer;
+    show();
+    if (quiet) $("note").textContent = say("refreshed", { time: utc(began(answer.query)) });
+    else note();
+  } catch (error) {
+    if (error.name !== "AbortError") alarm(error);
+  } finally {
+    if (page.stopping === stopping) $("screen").ariaBusy = "false";
+  }
 }
 
-function made(tag, text = "", properties = {}) {
-  const element = Object.assign(document.createElement(tag), properties);
-  if (text) element.textContent = text;
-  return element;
+function alarm(error) {
+  $("note").classList.add("alarm");
+  $("note").textContent = error instanceof Failed ? error.message : say("failed");
+}
+
+const places = (answer) => JSON.stringify([answer.release, answer.query, answer.analogs, answer.quality, answer.happened]);
+const same = (one, other_) => Boolean(other_) && places(one) === places(other_);
+
+function note() {
+  const { answer } = page, best = answer.analogs[0];
+  const parts = [];
+  if (view.pinned && Number(view.pinned) !== answer.release) parts.push(say("moved", { old: view.pinned, new: answer.release }));
+  if (answer.warning) parts.push(answer.warning);
+  if (!best) parts.push(say("none"));
+  const found = !best ? "" : best.similarity === null ? say("foundUnknown", { n: answer.analogs.length })
+    : say("found", { n: answer.analogs.length, similarity: score(best.similarity) });
+  $("note").classList.toggle("alarm", parts.length > 0);
+  $("note").textContent = [...parts, found].filter(Boolean).map((one) => one.replace(/\.?$/, ".")).join(" ");
+}
+
+function show() {
+  const { answer, source } = page;
+  showChannels();
+  page.films = showAnswer(answer, source, view.view.channel, (time) => {
+    ask({ at: time.replace(":00Z", "Z"), frame: "0", run: "" });
+    $("the-query").focus();
+  });
+  player.show(page.films, source, answer.unit);
+  showQuality(answer.quality);
+  showEvents(answer.happened, (hours) => ask({ events_within: hours }));
+  calendar.load(answer, source);
+  if (answer.analogs.length) lookAhead();
+  else $("ahead-body").replaceChildren();
+  share(answer, source);
+  showAge();
+}
+
+/** The ensemble of the answer that is shown, also where a newer one has come since. */
+async function lookAhead() {
+  const { answer, source } = page, words = { ...view.question(source), at: began(answer.query) };
+  delete words.events_within;
+  await ahead.load(words, source, answer, view.view);
+  ahead.follow(player.hoursAfter());
+}
+
+/** The bands that pictures are shown in: a button each, or, of many, those that all satellites share. */
+function showChannels() {
+  const { channels, composites } = page.source, names = Object.keys(channels), look = view.view;
+  const offered = [...(names.length > 6 ? names.filter((name, n) => Object.values(channels).indexOf(channels[name]) === n) : names), ...Object.keys(composites ?? {})];
+  if (!offered.includes(look.channel)) look.channel = offered.find((name) => channels[name] === "ir") ?? offered[0];
+  const held = $("shown").contains(document.activeElement);
+  $("shown").replaceChildren(...choices(offered, look.channel, (name) => (channels[name] ?? name).toUpperCase(), (name) => {
+    view.view.channel = name;
+    view.write("pushState");
+    showPictures();
+  }));
+  if (held) $("shown").querySelector("[aria-pressed=true]").focus();
+}
+
+/** The same answer in another channel, at the same moment. */
+function showPictures() {
+  const { answer, source } = page;
+  showChannels();
+  page.films = showAnswer(answer, source, view.view.channel, (time) => ask({ at: time.replace(":00Z", "Z"), frame: "0", run: "" }));
+  player.show(page.films, source, answer.unit);
+  share(answer, source);
+}
+
+function showAge() {
+  const { answer } = page, newest = view.view.at === "latest";
+  const time = answer.query.end ?? answer.query.time;
+  $("age").textContent = newest ? `${say("age")}: ${utc(time)}, ${say("ago", { age: since(time) })}` : "";
+  $("latest").hidden = newest;
+}
+
+function ask(changes) {
+  view.ask(changes);
+  fillForm(form, page.sources);
+  player.runOn(view.view.run === "on", Number(view.view.frame));
+  search();
+}
+
+function restore() {
+  fillForm(form, page.sources);
+  translate();
+  player.runOn(view.view.run === "on", Number(view.view.frame) || 0);
 }
 
 function translate() {
-  document.documentElement.lang = state.language;
-  for (const element of document.querySelectorAll("[data-say]")) element.textContent = say(element.dataset.say);
-  const other = state.language === "en" ? "ko" : "en";
-  Object.assign($("language"), { lang: other, textContent: other === "ko" ? "한국어" : "English" });
-  $("frame").ariaLabel = say("frame");
-  showPlaying();
-  if (state.answer) show(state.answer);
+  speak(spoken());
+  Object.assign($("language"), { lang: other(), textContent: other() === "ko" ? "한국어" : "English" });
+  theme(document.documentElement.dataset.theme);
+  player.label();
 }
 
-function fillSources() {
-  const select = form.elements.source;
-  select.replaceChildren(...state.sources.map((one) => made("option", `${one.title}, ${one.area}`, { value: one.source })));
+const stored = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
+
+function theme(wanted) {
+  if (wanted) document.documentElement.dataset.theme = wanted;
+  const dark = (wanted ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  $("theme").textContent = say(dark ? "light" : "dark");
+  return dark;
 }
 
-function fillChannels() {
-  const source = state.sources.find((one) => one.source === form.elements.source.value);
-  const kept = form.elements.channel.value;
-  const names = Object.entries(source?.channels ?? {});
-  form.elements.channel.replaceChildren(...names.map(([name, band]) => made("option", `${name} (${band})`, { value: name })));
-  const wanted = names.find(([name]) => name === kept) ?? names.find(([, band]) => band === "ir") ?? names[0];
-  if (wanted) form.elements.channel.value = wanted[0];
-}
-
-function fromAddress() {
-  const words = new URLSearchParams(location.search);
-  state.language = words.get("language") ?? (navigator.language.startsWith("ko") ? "ko" : "en");
-  if (!(state.language in WORDS)) state.language = "en";
-  for (const name of FIELDS) {
-    const value = words.get(name);
-    if (value === null) continue;
-    if (name === "source") { form.elements.source.value = value; fillChannels(); } else form.elements[name].value = value;
-  }
-  if (!form.elements.source.value && state.sources.length) form.elements.source.value = state.sources[0].source;
-  if (!form.elements.channel.value) fillChannels();
-}
-
-function toAddress() {
-  const words = new URLSearchParams({ language: state.language });
-  for (const name of FIELDS) if (form.elements[name].value) words.set(name, form.elements[name].value);
-  history.replaceState(null, "", `?${words}`);
-}
-
-async function search(quiet = false) {
-  const mine = ++state.asked;
-  toAddress();
-  if (!quiet) $("note").textContent = say("searching");
-  $("answer").ariaBusy = "true";
-  const words = Object.fromEntries(FIELDS.filter((name) => name !== "channel").map((name) => [name, form.elements[name].value.trim()]));
-  const source = state.sources.find((one) => one.source === words.source);
-  if (source && !source.clip) words.unit = "frame";
-  try {
-    const answer = await fetched("/v1/search", words);
-    if (mine !== state.asked) return;
-    if (quiet && JSON.stringify(answer) === JSON.stringify(state.answer)) return showAge(answer);
-    state.answer = answer;
-    $("note").textContent = answer.analogs.length ? answer.warning : say("none");
-    show(answer);
-  } catch (error) {
-    if (mine === state.asked) $("note").textContent = error.message;
-  } finally {
-    if (mine === state.asked) $("answer").ariaBusy = "false";
-  }
-}
-
-function show(answer) {
-  const key = `${answer.unit}_id`;
-  state.films = [];
-  const cards = [card(answer.query[key], answer.query, say("query"), null)];
-  for (const analog of answer.analogs) cards.push(card(analog[key], analog, `${say("analog")} ${analog.rank}`, analog));
-  cards[0].classList.add("query");
-  $("answer").replaceChildren(...cards);
-  const source = state.sources.find((one) => one.source === answer.source);
-  state.frames = answer.unit === "clip" ? source?.clip?.frames ?? 20 : 1;
-  $("frame").max = state.frames - 1;
-  $("facts").textContent = [
-    `${say("release")} ${answer.release}`, `${say("model")} ${answer.model} (${say(answer.trained ? "trained" : "untrained")})`,
-    `${say("index")} ${answer.index}`, source?.imagery ? `${say("credit")}: ${source.imagery}` : "", say("grey"),
-  ].filter(Boolean).join(" · ");
-  const start = answer.query.start;
-  $("local").textContent = `${utc(start)} = ${kst(start)}`;
-  showAge(answer);
-  showHappened(answer.happened ?? []);
-  draw();
-}
-
-function showAge(answer) {
-  const { start, end } = answer.query;
-  const hours = (Date.now() - Date.parse(end ?? start)) / 3.6e6;
-  const age = hours < 48 ? `${hours.toFixed(1)} h` : `${Math.round(hours / 24)} d`;
-  const newest = form.elements.at.value.trim() === "latest";
-  $("age").textContent = newest ? `${say("latest")}: ${utc(start)} (${age} ${say("ago")})` : "";
-}
-
-function card(identity, place, heading, analog) {
-  const article = made("article"), button = made("button", "", { type: "button", ariaLabel: `${heading}, ${utc(place.start)}` });
-  const canvas = made("canvas", "", { width: WIDTH, height: Math.round(WIDTH * 0.8), role: "img", ariaLabel: `${heading}, ${utc(place.start)}` });
-  button.append(canvas);
-  button.addEventListener("click", () => { form.elements.at.value = place.start.replace(":00Z", "Z"); search(); });
-  const words = made("div"), list = made("dl");
-  words.append(made("h3", heading), made("p", utc(place.start)), made("p", kst(place.start), { className: "soft" }));
-  if (analog) {
-    if (analog.similarity !== null) words.append(made("meter", "", { min: 0, max: 1, value: analog.similarity, ariaLabel: say("similarity") }));
-    for (const [name, value] of [
-      ["similarity", analog.similarity === null ? say("unknown") : analog.similarity.toFixed(3)],
-      ["distance", analog.distance.toPrecision(4)], ["stands", String(analog.episode.length)],
-    ]) list.append(made("dt", say(name)), made("dd", value));
-    words.append(list);
-  }
-  article.append(button, words);
-  const picture = new Image();
-  const channel = form.elements.channel.value;
-  picture.addEventListener("load", draw);
-  picture.src = identity.split("/").length > 2
-    ? `/v1/clips/${identity}/${channel}.webp?layout=strip&width=${WIDTH}` : `/v1/frames/${identity}/${channel}.webp?width=${WIDTH}`;
-  state.films.push({ canvas, picture });
-  return article;
-}
-
-function showHappened(odds) {
-  const section = $("happened");
-  section.replaceChildren();
-  if (!odds.length) return;
-  const list = made("ul");
-  list.append(...odds.map((one) => made("li", one.sentence)));
-  section.append(made("h2", say("happened")), list);
-}
-
-function draw() {
-  for (const { canvas, picture } of state.films) {
-    if (!picture.complete || !picture.naturalWidth) continue;
-    const rows = Math.round(picture.naturalHeight / state.frames);
-    if (canvas.height !== rows || canvas.width !== picture.naturalWidth) Object.assign(canvas, { width: picture.naturalWidth, height: rows });
-    canvas.getContext("2d").drawImage(picture, 0, state.frame * rows, canvas.width, rows, 0, 0, canvas.width, rows);
-  }
-  $("frame").value = state.frame;
-  const query = state.answer?.query;
-  if (query?.end) {
-    const part = state.frame / Math.max(1, state.frames - 1) * (Date.parse(query.end) - Date.parse(query.start));
-    $("when").textContent = `+${(part / 3.6e6).toFixed(1)} h`;
-  }
-}
-
-function showPlaying() {
-  Object.assign($("play"), { textContent: say(state.playing ? "pause" : "play"), ariaPressed: String(state.playing) });
-}
-
-function step(by) {
-  state.frame = (state.frame + by + state.frames) % state.frames;
-  draw();
-}
-
-function play(on) {
-  state.playing = on;
-  showPlaying();
-}
-
-form.addEventListener("submit", (event) => { event.preventDefault(); search(); });
-form.elements.source.addEventListener("change", () => { fillChannels(); search(); });
-form.elements.channel.addEventListener("change", () => { toAddress(); if (state.answer) show(state.answer); });
-$("play").addEventListener("click", () => play(!state.playing));
-$("frame").addEventListener("input", (event) => { play(false); state.frame = Number(event.target.value); draw(); });
-$("language").addEventListener("click", () => { state.language = state.language === "en" ? "ko" : "en"; toAddress(); translate(); });
-$("theme").addEventListener("click", () => {
-  const dark = document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-  document.documentElement.dataset.theme = dark === "dark" ? "light" : "dark";
-});
-document.addEventListener("keydown", (event) => {
-  if (event.target.closest("input, select, button, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === " ") { event.preventDefault(); play(!state.playing); }
-  if (event.key === "ArrowLeft" || event.key === "ArrowRight") { play(false); step(event.key === "ArrowLeft" ? -1 : 1); }
-});
-setInterval(() => { if (state.playing && state.frames > 1 && state.films.length) step(1); }, MILLISECONDS);
-setInterval(async () => {
-  if (document.hidden || form.elements.at.value.trim() !== "latest" || !state.answer) return;
-  search(true);
-}, REFRESH);
-
-try {
-  state.sources = (await fetched("/v1/sources")).sources;
-  fillSources();
-  fromAddress();
+form.addEventListener("submit", (event) => { event.preventDefault(); ask({ ...readForm(form), frame: "0", run: "" }); });
+form.elements.source.addEventListener("change", () => ask({ ...readForm(form), channel: "", frame: "0", run: "" }));
+for (const name of ["bands", "season"]) form.elements[name].addEventListener("change", () => ask(readForm(form)));
+$("latest").addEventListener("click", () => ask({ at: "latest", frame: "0", run: "" }));
+$("language").addEventListener("click", () => {
+  view.turn();
   translate();
+  if (page.answer) { show(); note(); }
+});
+$("theme").addEventListener("click", () => {
+  theme(theme(document.documentElement.dataset.theme) ? "light" : "dark");
+  try { localStorage.setItem("theme", document.documentElement.dataset.theme); } catch { /* kept for now alone */ }
+});
+document.addEventListener("click", (event) => {
+  const wanted = event.target.closest("a[href^='#analog-']")?.getAttribute("href").slice(1);
+  if (!wanted) return;
+  event.preventDefault();
+  $(wanted)?.focus();
+  $(wanted)?.scrollIntoView({ block: "nearest" });
+});
+addEventListener("popstate", () => {
+  view.read();
+  restore();
+  if (key() !== page.asked) search();
+  else { showPictures(); lookAhead(); }
+});
+const refresh = () => {
+  if (!document.hidden && view.view.at === "latest" && page.answer && $("screen").ariaBusy !== "true") search(true);
+};
+setInterval(refresh, REFRESH);
+document.addEventListener("visibilitychange", refresh);
+
+ahead.start((change, follows) => {
+  Object.assign(view.view, Object.fromEntries(Object.entries(change).map(([name, value]) => [name, String(value)])));
+  view.write();
+  if (follows) player.goHours(change.lead);
+});
+player.start((at, hours) => {
+  tellOwn(page.films[0], hours);
+  ahead.follow(hours);
+  if (view.view.frame === String(at)) return;
+  Object.assign(view.view, { frame: String(at), run: player.runningOn() ? "on" : "" });
+  clearTimeout(page.settling);
+  page.settling = setTimeout(() => view.write(), SETTLE);  // of a film that runs, no frame settles
+});
+
+/** A service that has just been started opens its root first, and says so: then it is asked again. */
+async function begin() {
+  try {
+    page.sources = (await asked("/v1/sources")).sources;
+  } catch (error) {
+    alarm(error);
+    return void setTimeout(begin, AGAIN);
+  }
+  page.source = page.sources[0];
+  fillSources(form, page.sources);
+  if (new URLSearchParams(location.search).has("frame")) player.play(false);
+  restore();
   await search();
-} catch (error) {
-  $("note").textContent = error.message;
 }
+
+view.read();
+translate();
+theme(((kept) => (["light", "dark"].includes(kept) ? kept : undefined))(stored()));
+begin();

@@ -13,6 +13,7 @@ from pydantic import Field
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import Source
 from wxpipe.service.examples import COVERAGE, EVENTS, RELEASE, RELEASES, SOURCES, answers
+from wxpipe.service.images import COMPOSITE, composite
 from wxpipe.service.opened import Opened
 from wxpipe.service.problems import without_places
 from wxpipe.service.state import Here, Open, json_answer
@@ -125,9 +126,11 @@ def _source(opened: Opened, source: Source) -> dict[str, Any]:
         "last_day": satellite.last_day,
         "rows": area.rows,
         "columns": area.columns,
+        "title_rows": area.title_rows,
         "reduced": list(area.reduced_shape),
         "clip": None if clip is None else {"hours": clip.hours, "frames": clip.frames},
         "channels": {name: channel.band for name, channel in satellite.channels.items()},
+        "composites": {COMPOSITE: list(parts)} if (parts := composite(satellite)) else {},
         **serving,
     }
 

@@ -9,8 +9,18 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from wxpipe.errors import NotFoundError, UsageError
-from wxpipe.service.examples import CLIP_DOCUMENT, FRAME_DOCUMENT, answers, files
-from wxpipe.service.images import MEDIA_TYPES, Form, Look, draw_animation, draw_picture, draw_strip, tag_of
+from wxpipe.service.examples import CLIP_DOCUMENT, CONTINUATION, FRAME_DOCUMENT, answers, files
+from wxpipe.service.images import (
+    MEDIA_TYPES,
+    Form,
+    Look,
+    channels_of,
+    draw_animation,
+    draw_picture,
+    draw_strip,
+    missing,
+    tag_of,
+)  # fmt: skip
 from wxpipe.service.opened import Opened
 from wxpipe.service.state import Here, Open, Service, json_answer
 from wxpipe.service.words import OnOff
@@ -26,13 +36,19 @@ CACHED = "private, max-age=300"
 SourceName = Annotated[str, Path(description="A source.", max_length=64, examples=["coms-ea"])]
 Time = Annotated[str, Path(description="When it begins, UTC.", max_length=16, examples=["20110303T0800Z"])]
 Rule = Annotated[str, Path(description="Hours and frames.", max_length=16, examples=["6h20"])]
-Channel = Annotated[str, Path(description="The satellite's own name.", max_length=32, examples=["ir01"])]
+Channel = Annotated[
+    str,
+    Path(description="The satellite's own name, or rgb: its bands ir, swir and wv as a colour picture.", max_length=32,
+         examples=["ir01"]),
+]  # fmt: skip
 PictureForm = Annotated[Form, Path(description="png is exact, webp smaller.", examples=["webp"])]
 Overlay = Annotated[OnOff, Query(description="on: with coastline and graticule, as the picture came.")]
 Width = Annotated[int | None, Query(ge=16, le=4096, description="Pixels, at most; else as it is.", examples=[375])]
 Layout = Annotated[Literal["loop", "strip"], Query(description="strip: all frames below each other, in one picture.")]
 LoopWidth = Annotated[int, Query(ge=16, le=800, description="Pixels, at most.", examples=[375])]
 Milliseconds = Annotated[int, Query(ge=20, le=5000, description="For which a frame is shown.", examples=[150])]
+Hours = Annotated[int, Query(ge=1, le=24, description="How far it goes.", examples=[24])]
+Every = Annotated[int, Query(ge=30, le=360, description="Minutes between frames, at least the satellite's cadence.")]
 
 
 @router.get("/frames/{source}/{time}", tags=["imagery"], summary="A frame",
@@ -57,7 +73,7 @@ async def picture(
 
     def find() -> tuple[FrameStore, int]:
         store, slot = _slot(opened, source, time)
-        store.channel_index(channel)
+        channels_of(store, channel)
         return store, slot
 
     store, slot = await here.searching.do(find)
@@ -83,8 +99,42 @@ async def animation(
 
     def find() -> tuple[FrameStore, list[int]]:
         store, row = _found_clip(opened, source, time, rule)
-        store.channel_index(channel)
+        channels_of(store, channel)
         return store, list(row["slots"])
+
+    store, slots = await here.searching.do(find)
+
+    def make() -> bytes:
+        if layout == "strip":
+            return draw_strip(store, slots, look)
+        return draw_animation(store, slots, look, milliseconds)
+
+    return await _file(request, here, store, slots, look, make, layout, milliseconds)
+
+
+@router.get("/continuations/{source}/{time}", tags=["imagery"], summary="What came next",
+            responses=answers(CONTINUATION, "The frames that came after a time."))  # fmt: skip
+async def continuation(
+    source: SourceName, time: Time, here: Here, opened: Open, hours: Hours = 24, every: Every = 60
+) -> Response:
+    """Frames at regular times after a frame, as far as the archive goes, and which of them are good."""
+    return json_answer(await here.searching.do(lambda: _continuation(*_slot(opened, source, time), hours, every)))
+
+
+@router.get("/continuations/{source}/{time}/{channel}.{form}", tags=["imagery"], summary="What came next, shown",
+            responses=files("The frames as a loop, or below each other."), response_class=Response)  # fmt: skip
+async def continuation_picture(
+    request: Request, source: SourceName, time: Time, channel: Channel, form: PictureForm, here: Here, opened: Open,
+    overlay: Overlay = "off", width: LoopWidth = 375, milliseconds: Milliseconds = 150, layout: Layout = "loop",
+    hours: Hours = 24, every: Every = 60,
+) -> Response:  # fmt: skip
+    """The frames that came after a time; the header Wxpipe-Missing counts from 0 those that are black, not stored."""
+    look = Look(channel, form, overlay == "on", width)
+
+    def find() -> tuple[FrameStore, list[int]]:
+        store, slot = _slot(opened, source, time)
+        channels_of(store, channel)
+        return store, _after(store, slot, hours, every)
 
     store, slots = await here.searching.do(find)
 
@@ -103,12 +153,13 @@ async def _file(
     """A file that is made once: the client may have it, or we may."""
     ledger, days = store.root.ledger, sorted({store.axis.day(slot) for slot in slots})
 
-    def tag() -> str:
+    def tag() -> tuple[str, list[int]]:
         made_of = [ledger.output("ingest", f"{store.source.id}/{day}") for day in days]
-        return tag_of(kind, store.source.id, tuple(slots), look, made_of, *more)
+        gone = missing(store, slots, look.channel)
+        return tag_of(kind, store.source.id, tuple(slots), look, made_of, gone, *more), gone
 
-    found = await here.searching.do(tag)
-    headers = {"ETag": found, "Cache-Control": CACHED}
+    found, gone = await here.searching.do(tag)
+    headers = {"ETag": found, "Cache-Control": CACHED, "Wxpipe-Missing": " ".join(map(str, gone))}
     if _has(request.headers.get("if-none-match", ""), found):
         return Response(status_code=304, headers=headers)
     data = here.pictures.get(found)
@@ -168,6 +219,45 @@ def _clip(opened: Opened, source: str, time: str, rule: str) -> dict[str, Any]:
         "coverage": row["coverage"],
         "frames": [{"frame_id": frame_id(found.id, moment), "time": iso(moment)} for moment in times],
         "animations": {name: f"/v1/clips/{row['clip_id']}/{name}.webp" for name in store.channels},
+    }
+
+
+def _after(store: FrameStore, slot: int, hours: int, every: int) -> list[int]:
+    """Slots at regular times after one, the nearest that the cadence allows.
+
+    Raises:
+        NotFoundError: the satellite's time is over by then.
+    """
+    step = _every(store, every)
+    last = min(slot + timedelta(hours=hours) // store.axis.cadence, store.axis.count - 1)
+    found = list(range(slot + step, last + 1, step))
+    if not found:
+        raise NotFoundError(
+            f"{store.source.id} has no slot {every} minutes to {hours} h after {store.axis.time(slot):%Y-%m-%dT%H:%MZ}"
+        )
+    return found
+
+
+def _every(store: FrameStore, minutes: int) -> int:
+    """Slots between two frames that shall be so many minutes apart, or a little more."""
+    return max(1, -(-timedelta(minutes=minutes) // store.axis.cadence))
+
+
+def _continuation(store: FrameStore, slot: int, hours: int, every: int) -> dict[str, Any]:
+    source, slots = store.source.id, _after(store, slot, hours, every)
+    good = store.good_frames(slots[0], slots[-1] + 1)
+    return {
+        "after": iso(store.axis.time(slot)),
+        "source": source,
+        "every_minutes": _every(store, every) * (store.axis.cadence // timedelta(minutes=1)),
+        "frames": [
+            {
+                "frame_id": frame_id(source, store.axis.time(found)),
+                "time": iso(store.axis.time(found)),
+                "good": bool(good[found - slots[0]]),
+            }
+            for found in slots
+        ],
     }
 
 

@@ -57,5 +57,6 @@ def _answer(request: Request, name: str) -> Response:
         raise Problem(404, f"the page has no file of that name; it has {', '.join(sorted(page_files()))}")
     headers = {"ETag": file.tag, "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == file.tag:
-        return Response(status_code=304, headers=headers)
+        # With its type: what a page may load is said of a page alone, and a browser takes what is said last.
+        return Response(status_code=304, headers=headers, media_type=file.media_type)
     return Response(file.data, headers=headers, media_type=file.media_type)
