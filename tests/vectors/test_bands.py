@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vectors.tiny_root import SOURCE, TinyRoot
 from wxpipe.embedding.cards import ClipCard, InputCard, ModelCard
 from wxpipe.errors import UsageError
-from wxpipe.satellites.catalog import shipped_satellites
+from wxpipe.satellites.catalog import Source, shipped_satellites
 from wxpipe.similarity.clip_ks import clip_similarities
 from wxpipe.similarity.histograms import histogram_store
 from wxpipe.store.root import Root, init_root
@@ -28,6 +28,7 @@ from wxpipe.vectors.search import search
 from wxpipe.vectors.tables import SPECS
 
 At = Callable[..., datetime]
+SHIPPED = shipped_satellites()["coms"]
 COMS = ("ir01", "ir02", "swir", "wv")
 NOON, MIDNIGHT = datetime(2011, 6, 21, 3, tzinfo=UTC), datetime(2011, 6, 21, 15, tzinfo=UTC)
 """In Korea."""
@@ -36,7 +37,7 @@ NOON, MIDNIGHT = datetime(2011, 6, 21, 3, tzinfo=UTC), datetime(2011, 6, 21, 15,
 @pytest.fixture
 def coms(tmp_path: Path) -> Root:
     root = init_root(str(tmp_path / "root"))
-    root.adopt({"coms": shipped_satellites()["coms"]})
+    root.adopt({"coms": SHIPPED})
     put_card(root, "linear-0123456789ab", {name: (32 * n, 32 * n + 32) for n, name in enumerate(COMS)})
     put_card(root, "whole-0123456789ab", {"all": (0, 128)})
     return root
@@ -88,19 +89,18 @@ def test_a_query_without_a_time_is_compared_whole(coms: Root) -> None:
     assert chosen_bands(coms, coms.source("coms-ea"), "linear-0123456789ab", "auto", None, None).preset == "all"
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(2010, 1, 1), datetime(2020, 12, 31)))
 def test_by_night_in_korea_the_middle_is_dark(moment: datetime) -> None:
     """15 UTC is midnight there, 3 UTC noon, in every season; an area whose middle is unknown is never dark."""
-    coms = next(iter([s for s in shipped_satellites().values() if s.name == "coms"]))
-    from wxpipe.satellites.catalog import Source
-
-    source = Source(coms, "ea")
+    source = Source(SHIPPED, "ea")
     midnight = moment.replace(hour=15, minute=0, second=0, microsecond=0, tzinfo=UTC)
     assert is_dark(source, midnight, midnight)
     assert not is_dark(source, midnight.replace(hour=3), midnight.replace(hour=3))
-    unknown = source.area.model_copy(update={"middle": None})
-    elsewhere = Source(coms.model_copy(update={"areas": {"ea": unknown}}), "ea")
+    elsewhere = Source(SHIPPED.model_copy(update={"name": "unheard_of", "geography": {}}), "ea")
     assert not is_dark(elsewhere, midnight, midnight)
+    before = Source(SHIPPED.model_copy(update={"geography": {}}), "ea")
+    assert is_dark(before, midnight, midnight), "a root that was made before has what is shipped"
 
 
 @pytest.mark.parametrize("unit", ["clip", "frame"])

@@ -72,6 +72,9 @@ class Region(Strict):
 class Geography(Strict):
     """Where the pictures of one area lie, as far as it is known, and its regions by name."""
 
+    middle: tuple[float, float] | None = Field(
+        default=None, description="Latitude and longitude of the area's middle, where the area itself has none."
+    )
     projection: PolarStereographic | None = None
     regions: dict[str, Region] = Field(default_factory=dict)
 

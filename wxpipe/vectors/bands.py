@@ -100,7 +100,7 @@ def chosen_bands(
 
 def is_dark(source: Source, start: datetime, end: datetime) -> bool:
     """Whether it is night or twilight at the middle of the area at any time; no where its middle is not known."""
-    middle = source.area.middle
+    middle = source.area.middle or source.geography.middle
     return middle is not None and any(sun_elevation(when, *middle) < TWILIGHT for when in _hours(start, end))
 
 

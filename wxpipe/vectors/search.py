@@ -7,16 +7,20 @@ episodes among them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
 
 from wxpipe.errors import NotFoundError
 from wxpipe.satellites.catalog import Source
-from wxpipe.similarity.measures import GROUND_TRUTH, get_measure
+from wxpipe.similarity.measures import GROUND_TRUTH, Measure, get_measure
 from wxpipe.store.root import Root
 from wxpipe.vectors.answers import UNTRAINED, Analog, Answer, Query, SearchRequest
 from wxpipe.vectors.asked import asked
 from wxpipe.vectors.bands import Bands, chosen_bands
-from wxpipe.vectors.candidates import Candidates, Opener, episodes_of
+from wxpipe.vectors.candidates import Candidates, Left, Opener, episodes_of
 from wxpipe.vectors.cells_search import CellsLeft, by_cells, with_cells
 from wxpipe.vectors.lance_searcher import open_lance
 from wxpipe.vectors.quality import judged
@@ -54,28 +58,9 @@ def search(
     query, vector = asked(searcher, request, part.model)
     bands = _bands(root, source, part, request, query)
     left = by_cells(root, source, request, query, searcher.left(request, query, bands), bands)
-    matching = left.matching
-
-    def look(limit: int) -> Candidates:
-        return left.nearest(vector, limit)
-
-    window = episode_seconds(source, spec)
-    found, groups = _grow(look, request, matching, window)
-    channels, truth = bands.places(source), get_measure(GROUND_TRUTH)
-    scores: Scores = {}
-    if measure is not None:
-        scores = scored(root, source, measure, query, found, channels)
-        found = found.take(sorted(range(len(found)), key=lambda n: (measure.best_first(scores[found.ids[n]]), n)))
-        groups = group(found, request.k, request.episodes, window)
-    shown = found.take([members[0] for members in groups])
-    if measure is truth:
-        similar = scores
-    elif isinstance(left, CellsLeft):
-        similar = left.similarities(shown)
-        groups.sort(key=lambda members: (truth.best_first(similar[found.ids[members[0]]]), members[0]))
-    else:
-        similar = scored(root, source, truth, query, shown, channels)
-    analogs = tuple(_analog(rank, spec, found, members, similar, scores) for rank, members in enumerate(groups, 1))
+    question = _Question(root, source, spec, request, query, bands, left)
+    found, groups = question.grown(vector)
+    analogs, found = question.ranked(found, groups, measure)
     answer = Answer(
         source=source.id,
         query=query,
@@ -94,10 +79,59 @@ def search(
         bands_why=bands.why,
         channels=bands.channels,
         candidates=len(found),
-        matching=matching,
+        matching=left.matching,
         warning=_warning(part, request, analogs, len(found)),
     )
     return judged(root, part, with_cells(left, answer))
+
+
+Groups = list[list[int]]
+"""Of each answer the places of its members among the candidates, its best first."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """A request as it is searched for: what it is like, and what the filters left."""
+
+    root: Root
+    source: Source
+    spec: TableSpec
+    request: SearchRequest
+    query: Query
+    bands: Bands
+    left: Left
+
+    def grown(self, vector: npt.NDArray[np.float32]) -> tuple[Candidates, Groups]:
+        """Candidates, more and more of them, until there are enough episodes among them."""
+        window = episode_seconds(self.source, self.spec)
+        return _grow(lambda limit: self.left.nearest(vector, limit), self.request, self.left.matching, window)
+
+    def ranked(
+        self, found: Candidates, groups: Groups, measure: Measure | None
+    ) -> tuple[tuple[Analog, ...], Candidates]:
+        """The answers, best first, and the candidates in the order in which they stand then."""
+        truth = get_measure(GROUND_TRUTH)
+        scores: Scores = {}
+        if measure is not None:
+            scores = self._scored(measure, found)
+            found = found.take(sorted(range(len(found)), key=lambda n: (measure.best_first(scores[found.ids[n]]), n)))
+            groups = self._grouped(found)
+        similar = scores
+        if measure is not truth:
+            similar = self._scored(truth, found.take([members[0] for members in groups]))
+        if isinstance(self.left, CellsLeft):  # they were found by rounded counts
+            groups = sorted(groups, key=lambda members: (truth.best_first(similar[found.ids[members[0]]]), members[0]))
+        analogs = (_analog(n, self.spec, found, members, similar, scores) for n, members in enumerate(groups, 1))
+        return tuple(analogs), found
+
+    def _grouped(self, found: Candidates) -> Groups:
+        window = episode_seconds(self.source, self.spec)
+        return group(found, self.request.k, self.request.episodes, window)
+
+    def _scored(self, measure: Measure, found: Candidates) -> Scores:
+        if isinstance(self.left, CellsLeft):
+            return self.left.similarities(found)
+        return scored(self.root, self.source, measure, self.query, found, self.bands.places(self.source))
 
 
 def latest(root: Root, name: str, unit: Unit = "clip") -> datetime:
@@ -114,7 +148,7 @@ def latest(root: Root, name: str, unit: Unit = "clip") -> datetime:
     return utc(max(epochs.to_pylist()))
 
 
-def group(found: Candidates, k: int, episodes: bool, window: int = 0) -> list[list[int]]:
+def group(found: Candidates, k: int, episodes: bool, window: int = 0) -> Groups:
     """The first k answers among candidates: positions of each one's members, its best first.
 
     An answer takes in what overlaps *its best*, not what overlaps a member: clips begin every quarter of an hour, so
@@ -137,7 +171,7 @@ def group(found: Candidates, k: int, episodes: bool, window: int = 0) -> list[li
 
 def _grow(
     look: Callable[[int], Candidates], request: SearchRequest, matching: int, window: int
-) -> tuple[Candidates, list[list[int]]]:
+) -> tuple[Candidates, Groups]:
     limit = request.k if request.rerank is None and not request.episodes else max(LEAST_CANDIDATES, 8 * request.k)
     if request.rerank is not None:
         limit = max(limit, RERANK_CANDIDATES)
