@@ -17,6 +17,7 @@ import pytest
 from tests.cli.conftest import CommandLine
 from tests.mini import FIRST, SOURCE, Archive, Undisturbed
 
+pytestmark = pytest.mark.slow  # each is a process of its own; what it calls is tested quickly elsewhere
 README = Path(__file__).parents[2] / "README.md"
 AT = "2020-03-02T02:00Z"
 

@@ -87,6 +87,7 @@ def test_it_opens_on_the_latest_time_and_tells_its_age(window: Browser, served: 
         assert "NOT TRAINED" in text(page, "#facts")
 
 
+@pytest.mark.slow
 def test_query_and_analogs_show_the_same_moment_of_their_clips(window: Browser, served: Running) -> None:
     answer = served.json("/v1/search", satellite="tiny", at=AT, exclude_hours=0, episodes="off")
     with window.page(f"?at={AT}&{ALL}") as page:
@@ -141,6 +142,7 @@ def test_a_filter_is_asked_and_the_browser_goes_back_to_before(window: Browser) 
         assert page.get_by_label("Hours (UTC)").input_value() == ""
 
 
+@pytest.mark.slow
 def test_an_analog_is_asked_about_by_its_picture(window: Browser) -> None:
     with window.page(f"?at={AT}&{ALL}") as page:
         page.locator("#analog-2 button").focus()
@@ -153,6 +155,7 @@ def test_an_analog_is_asked_about_by_its_picture(window: Browser) -> None:
         assert page.evaluate("document.activeElement.id") == "the-query"
 
 
+@pytest.mark.slow
 def test_a_question_that_cannot_be_understood_is_told_as_words(window: Browser) -> None:
     with window.page(f"?at={AT}") as page:
         page.get_by_text("More filters").click()
@@ -200,6 +203,7 @@ def test_a_film_that_the_service_cannot_give_is_not_told_as_a_hole(window: Brows
         assert text(page, "#query .gone")
 
 
+@pytest.mark.slow
 def test_the_map_tells_the_numbers_of_each_cell(window: Browser, served: Running) -> None:
     told = served.json("/v1/ahead", satellite="tiny", at=AT, exclude_hours=0, episodes="off")
     step = next(step for step in told["steps"] if step["share"] is not None and step["usual"] is not None)
@@ -222,6 +226,7 @@ def test_the_map_tells_the_numbers_of_each_cell(window: Browser, served: Running
         assert question(page)["layer"] == "usual"
 
 
+@pytest.mark.slow
 def test_a_clip_that_runs_past_the_last_picture_still_has_one_beneath_the_map(window: Browser) -> None:
     with window.page(f"?{ALL}") as page:
         assert "2011-03-06 19:00 UTC" in text(page, "#age")
@@ -298,6 +303,7 @@ def test_a_link_brings_the_whole_view_back(window: Browser) -> None:
         assert "The link is of release 7; release 1 serves now" in text(page, "#note")
 
 
+@pytest.mark.slow
 def test_newer_data_are_asked_for_only_where_the_newest_are_looked_at(window: Browser) -> None:
     for at, wanted in (("latest", 2), (AT, 0)):
         with window.page(f"?at={AT}") as page:

@@ -228,12 +228,9 @@ def check_killed(template: Path, folder: Path, point: str) -> None:
     assert not list(spent_cells(again(tiny).root, tiny.source))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "point",
-    [
-        pytest.param("1 before rename cells", marks=pytest.mark.slow),
-        "1 before put-if-absent cells/tiny-ea/6x20-exact/2011-03/2",
-    ],
+    "point", ["1 before rename cells", "1 before put-if-absent cells/tiny-ea/6x20-exact/2011-03/2"]
 )
 def test_an_update_that_is_killed_has_made_nothing(copied_template: Path, tmp_path: Path, point: str) -> None:
     check_killed(copied_template, tmp_path / "root", point)
