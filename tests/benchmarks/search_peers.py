@@ -82,21 +82,25 @@ def planner_method(planner: Planner, *, exact: bool = False) -> Method:
 
 
 def blas_method(archive: Archive) -> Method:
-    """Binary search (the ranges are it), stored norms and BLAS."""
+    """Binary search (the ranges are it), stored norms and BLAS; nearest first, as all others answer."""
     vectors, norms = archive.rows.vectors, archive.norms
+
+    def nearest(apart: Floats, k: int) -> Found:
+        found = np.argpartition(apart, k - 1)[:k]
+        return found[np.argsort(apart[found])]
 
     def way(query: Floats, rows: Ranges, k: int) -> Found:
         if len(rows) == 1:
             start, stop = int(rows.starts[0]), int(rows.stops[0])
             apart = norms[start:stop] - 2 * (vectors[start:stop] @ query)
-            return np.argpartition(apart, k - 1)[:k] + start
+            return nearest(apart, k) + start
         if len(rows) <= FEW_SLICES:
             slices = zip(rows.starts.tolist(), rows.stops.tolist(), strict=True)
             apart = np.concatenate([norms[start:stop] - 2 * (vectors[start:stop] @ query) for start, stop in slices])
-            return rows.rows()[np.argpartition(apart, k - 1)[:k]]
+            return rows.rows()[nearest(apart, k)]
         place = rows.rows()
         apart = norms[place] - 2 * (vectors[place] @ query)
-        return place[np.argpartition(apart, k - 1)[:k]]
+        return place[nearest(apart, k)]
 
     return lambda _: way
 

@@ -12,7 +12,6 @@ from wxpipe.kernels import fast_kernel, kernel
 from wxpipe.vectors.ranges import LAST_ROW, Ranges, Rows
 
 Floats = npt.NDArray[np.float32]
-FEW_SLICES = 64
 
 
 def scan(vectors: Floats, query: Floats, rows: Ranges, k: int) -> tuple[Floats, Rows]:
@@ -39,44 +38,25 @@ def _scan(vectors: Floats, query: Floats, starts: Rows, stops: Rows, k: int) -> 
     return distances, found
 
 
-def by_product(vectors: Floats, lengths: Floats, query: Floats, rows: Ranges, k: int) -> tuple[Floats, Rows]:
-    """As `scan`, by a product of matrices and one partition of all distances; for where many of the rows are wanted.
-
-    The product is of numbers that nearly cancel: it says which rows may be among the nearest, and their distances are
-    then worked out as `scan` does.
-
-    Args:
-        lengths: of the vectors, squared, float32 (n,).
-    """
-    count = rows.count
-    wanted = min(k, count)
-    if not count:
-        return scan(vectors, query, rows, k)
-    slices = list(zip(rows.starts.tolist(), rows.stops.tolist(), strict=True))
-    if len(slices) <= FEW_SLICES:
-        apart = np.concatenate([lengths[a:b] - 2 * (vectors[a:b] @ query) for a, b in slices])
-        length = max((float(lengths[a:b].max()) for a, b in slices), default=0.0)
-    else:
-        places = rows.rows()
-        apart = lengths[places] - 2 * (vectors[places] @ query)
-        length = float(lengths[places].max())
-    if wanted < count:
-        # What rounding may have done to two distances that are compared.
-        doubt = 8 * float(np.finfo(np.float32).eps) * (length + float(query @ query)) * len(query) ** 0.5
-        near = np.flatnonzero(apart <= np.partition(apart, wanted - 1)[wanted - 1] + doubt)
-    else:
-        near = np.arange(count)
-    chosen = rows.rows()[near]
-    squared = _distances(vectors, query, chosen)
-    order = np.argsort(squared, kind="stable")[:wanted]
-    return squared[order], chosen[order]
+def by_sorting(vectors: Floats, query: Floats, rows: Ranges, k: int) -> tuple[Floats, Rows]:
+    """As `scan`, but all distances are kept and sorted out at the end: quicker where many of the rows are wanted."""
+    squared = _distances(vectors, query, rows.starts, rows.stops, rows.count)
+    wanted = min(k, rows.count)
+    near = np.arange(rows.count)
+    if wanted < rows.count:
+        near = np.flatnonzero(squared <= np.partition(squared, wanted - 1)[wanted - 1])
+    order = near[np.argsort(squared[near], kind="stable")[:wanted]]
+    return squared[order], rows.rows()[order]
 
 
 @kernel
-def _distances(vectors: Floats, query: Floats, rows: Rows) -> Floats:
-    found = np.empty(len(rows), np.float32)
-    for n in range(len(rows)):
-        found[n] = squared_distance(vectors, rows[n], query)
+def _distances(vectors: Floats, query: Floats, starts: Rows, stops: Rows, count: int) -> Floats:
+    found = np.empty(count, np.float32)
+    place = 0
+    for n in range(len(starts)):
+        for row in range(starts[n], stops[n]):
+            found[place] = squared_distance(vectors, row, query)
+            place += 1
     return found
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from wxpipe.kernels import TILE
-from wxpipe.vectors.exact_scan import Floats, by_product, scan
+from wxpipe.vectors.exact_scan import Floats, by_sorting, scan
 from wxpipe.vectors.ranges import Ranges, Rows
 from wxpipe.vectors.sketch import EXACT, TILE_ROWS, Care, Sketch, make_sketch
 
@@ -64,17 +64,11 @@ class Planner:
         if query.dtype != np.float32 or not query.flags.c_contiguous:
             query = np.ascontiguousarray(query, np.float32)
         if k >= MANY and k * CROWDED >= rows.count:
-            return *by_product(self.vectors, self._lengths, query, rows, k), "exact"
+            return *by_sorting(self.vectors, query, rows, k), "exact"
         if rows.count < self.sketch_from or self._scattered(rows):
             return *scan(self.vectors, query, rows, k), "exact"
         care = EXACT if exact else self.care
         return *self.sketch.nearest(query, rows, k, care), "exact" if care == EXACT else "sketch"
-
-    @cached_property
-    def _lengths(self) -> Floats:
-        """Squared, of each vector."""
-        found: Floats = np.einsum("ij,ij->i", self.vectors, self.vectors)
-        return found
 
     def _scattered(self, rows: Ranges) -> bool:
         """Whether so many blocks have one of the rows that reading those is less than telling all the blocks."""
