@@ -139,3 +139,9 @@ def test_few_bands_stay_in_memory(served: TinyRoot, at: At) -> None:
     searcher = searchers(served.root, require_current(served.root).part(SOURCE), served.source, SPECS["clip"])
     assert list(searcher._by_bands) == [((0, 4),), ((4, 8),)], "all, auto and ir+wv are the whole vector of this one"
     assert searcher.planner_of(Bands("wv", ("wv",), ((4, 8),))) is searcher.planner_of(Bands("wv", ("wv",), ((4, 8),)))
+
+
+def test_by_bands_a_filter_may_leave_nothing(served: TinyRoot, at: At) -> None:
+    request = SearchRequest(SOURCE, at(3, 8), bands="wv", where="year = 1999")
+    for answer in (search(served.root, request), search(served.root, request, MemorySearchers())):
+        assert (answer.analogs, answer.matching, answer.bands) == ((), 0, "wv")

@@ -87,7 +87,7 @@ class Objects(ABC):
         return self._get(key)
 
     def get_range(self, key: str, start: int, stop: int | None = None) -> bytes:
-        """Bytes [start, stop) of an object, to its end where no stop is given; a negative start counts from there.
+        """Bytes [start, stop) of an object, to its end where no stop is given; then a negative start counts from there.
 
         What an object does not have is not there: fewer bytes come.
 

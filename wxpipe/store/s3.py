@@ -167,13 +167,8 @@ class RemoteObjects(Objects):
 
     def _get_range(self, key: str, start: int, stop: int | None) -> bytes:
         def read(store: S3Store) -> bytes:
-            size = int(store.head(key)["size"]) if start < 0 and stop is not None else 0
-            if start < 0 and stop is None:
-                answer = store.get(key, options={"range": {"suffix": -start}})
-            elif stop is None:
-                answer = store.get(key, options={"range": {"offset": start}})
-            else:
-                answer = store.get(key, options={"range": (max(0, start + size if start < 0 else start), stop)})
+            to_the_end: Any = {"suffix": -start} if start < 0 else {"offset": start}
+            answer = store.get(key, options={"range": to_the_end if stop is None else (start, stop)})
             data, (begin, end) = bytes(answer.bytes()), answer.range
             if len(data) != end - begin:
                 raise OSError(f"the answer broke off: expected {end - begin} bytes, found {len(data)}")

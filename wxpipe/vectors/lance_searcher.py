@@ -146,7 +146,8 @@ class LanceLeft:
     def _read_through(self, vector: npt.NDArray[np.float32], limit: int) -> pa.Table:
         """The nearest by some bands, in one pass over the vectors; as many are kept as are asked for."""
         query, columns = self.bands.of(vector), [*_columns(self.searcher.spec), "vector"]
-        kept: pa.Table | None = None
+        schema = self.searcher.table.schema
+        kept = pa.schema([*(schema.field(name) for name in columns[:-1]), ("_distance", pa.float32())]).empty_table()
         scanner = self.searcher.table.to_lance().scanner(
             columns=columns, filter=self.where or None, batch_size=SCANNED_AT_ONCE
         )
@@ -155,9 +156,8 @@ class LanceLeft:
             apart = self.bands.of(vectors) - query
             found = pa.Table.from_batches([batch.drop_columns(["vector"])])
             found = found.append_column("_distance", pa.array(np.einsum("ij,ij->i", apart, apart)))
-            kept = found if kept is None else pa.concat_tables([kept, found])
+            kept = pa.concat_tables([kept, found.cast(kept.schema)])
             kept = kept.take(pc.select_k_unstable(kept, limit, [("_distance", "ascending")]))
-        assert kept is not None
         return kept
 
     def index(self) -> str:

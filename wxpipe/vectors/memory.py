@@ -147,13 +147,22 @@ class MemorySearcher:
         """Finds the nearest by some bands: a copy of their numbers, made when it is first asked for."""
         if bands.columns is None:
             return self.planner
-        with self._making:  # one makes it, and the others wait
-            found = self._by_bands.get(bands.columns) or Planner.over(bands.of(self.vectors.vectors))
-            self._by_bands[bands.columns] = found
-            self._by_bands.move_to_end(bands.columns)
-            while len(self._by_bands) > BANDS_KEPT:
-                self._by_bands.popitem(last=False)
+        there = self._made(bands.columns)
+        if there is not None:
+            return there
+        with self._making:  # one makes it, and the others who want it wait
+            found = self._made(bands.columns) or Planner.over(bands.of(self.vectors.vectors))
+            with self._lock:
+                self._by_bands[bands.columns] = found
+                while len(self._by_bands) > BANDS_KEPT:
+                    self._by_bands.popitem(last=False)
         return found
+
+    def _made(self, columns: tuple[tuple[int, int], ...]) -> Planner | None:
+        with self._lock:
+            if columns in self._by_bands:
+                self._by_bands.move_to_end(columns)
+            return self._by_bands.get(columns)
 
     def left(self, request: SearchRequest, query: Query, bands: Bands = WHOLE) -> MemoryLeft:
         rows = self._remembered(request.times, lambda: self.vectors.within(request.times))

@@ -102,14 +102,7 @@ async def animation(
         channels_of(store, channel)
         return store, list(row["slots"])
 
-    store, slots = await here.searching.do(find)
-
-    def make() -> bytes:
-        if layout == "strip":
-            return draw_strip(store, slots, look)
-        return draw_animation(store, slots, look, milliseconds)
-
-    return await _file(request, here, store, slots, look, make, layout, milliseconds)
+    return await _film(request, here, find, look, milliseconds, layout)
 
 
 @router.get("/continuations/{source}/{time}", tags=["imagery"], summary="What came next",
@@ -136,6 +129,14 @@ async def continuation_picture(
         channels_of(store, channel)
         return store, _after(store, slot, hours, every)
 
+    return await _film(request, here, find, look, milliseconds, layout)
+
+
+async def _film(
+    request: Request, here: Service, find: Callable[[], tuple[FrameStore, list[int]]], look: Look, milliseconds: int,
+    layout: Literal["loop", "strip"],
+) -> Response:  # fmt: skip
+    """Frames one after another, or below each other."""
     store, slots = await here.searching.do(find)
 
     def make() -> bytes:
